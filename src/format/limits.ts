@@ -1,0 +1,63 @@
+/**
+ * Every limit on what comes from outside, each with its reason, and the one way to refuse.
+ *
+ * 1. A limit is named here and nowhere else; `docs/format.md` lists the same figures.
+ * 2. `enforce` compares and throws an error that names the limit, the value seen and the place.
+ *
+ * Not promised: that an image below every limit is sensible, only that it is bounded.
+ */
+import { OsflashError } from '../errors.ts'
+import { GIB, KIB, MIB } from '../units.ts'
+
+export const LIMITS = {
+  /** Parsed in one piece after its signature was checked; real ones have a few KiB. */
+  manifestBytes: MIB,
+  manifestDepth: 8,
+  manifestStringBytes: 4 * KIB,
+  /** The GPT entry array that every firmware reads has 128 entries. */
+  partitions: 128,
+  payloads: 256,
+  /** 64 TiB of packed data. */
+  segments: 65_536,
+  segmentPlainBytes: GIB,
+  /** Bounds the memory of a worker: packed, opened and raw buffers are multiples of it. */
+  frameRawBytes: 4 * MIB,
+  /** Data that cannot be compressed grows by less than this in both codecs. */
+  framePackedSlackBytes: 64 * KIB,
+  /** The decoder's window: more would let a frame ask for memory that no frame needs. */
+  windowLog: 23,
+  /** 4,294,967,295 frames could be written down; 4 Mi of them are 16 TiB of raw data. */
+  frames: 4 * MIB,
+  extents: 8 * MIB,
+  payloadBytes: 64 * 1024 * GIB,
+  signatures: 16,
+  signatureBytes: 16 * KIB,
+  recipients: 1_024,
+  keyPacketBytes: 64 * KIB,
+  /** 256 KiB: below it calls cost more than the cipher, above it frames share fewer chunks. */
+  chunkOctetDefault: 12,
+  chunkOctetMin: 6,
+  chunkOctetMax: 16,
+  /** Members of the outer tar: manifest, signatures, keys, and what 256 payloads may have. */
+  members: 66_000,
+  tarPaxBytes: 64 * KIB,
+  tarPathBytes: 4_096,
+  tarNameBytes: 255,
+  tarDepth: 64,
+  tarEntries: 5_000_000,
+  tarXattrBytes: 64 * KIB,
+} as const
+
+/** A name of `LIMITS`. */
+export type LimitName = keyof typeof LIMITS
+
+/**
+ * Refuses a value above the named limit.
+ * @throws OsflashError `limit`, with the limit's name, its value, the value seen and the place
+ */
+export function enforce(limit: LimitName, value: number, place: string): void {
+  if (value <= LIMITS[limit]) return
+  throw new OsflashError('limit', `reading ${place}: ${value} is over the limit of ${limit}`, {
+    data: { limit, max: LIMITS[limit], value, place },
+  })
+}

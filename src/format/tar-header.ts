@@ -1,0 +1,83 @@
+/**
+ * The 512-byte ustar header of an image's members (POSIX.1-2017, pax, "ustar Interchange Format").
+ *
+ * | offset | size | field     | value in an image                              |
+ * |--------|------|-----------|------------------------------------------------|
+ * | 0      | 100  | name      | the member's name                              |
+ * | 100    | 24   | mode, ids | 0000644, 0000000, 0000000                      |
+ * | 124    | 12   | size      | eleven octal digits                            |
+ * | 136    | 12   | mtime     | the image's creation time                      |
+ * | 148    | 8    | checksum  | six octal digits, NUL, space                   |
+ * | 156    | 1    | type      | `0`                                            |
+ * | 257    | 8    | magic     | `ustar`, NUL, `00`                             |
+ *
+ * 1. Writing gives one spelling; reading accepts that spelling and no other, so no second
+ *    meaning (prefix, link, owner, extension) can hide in a member.
+ * 2. Trees inside a payload are tars of their own, with more in them: src/unpack/ reads those.
+ */
+import { OsflashError } from '../errors.ts'
+import { alignUp } from '../units.ts'
+
+export const TAR_BLOCK_BYTES = 512
+/** Two blocks of zeros end the archive; readers of tar expect whole records of 10,240 bytes. */
+const TAR_RECORD_BYTES = 10_240
+
+export interface TarMember {
+  readonly name: string
+  readonly bytes: number
+  /** Seconds since 1970. */
+  readonly mtime: number
+}
+
+export function encodeTarHeader(member: TarMember): Buffer {
+  if (Buffer.byteLength(member.name) > 100) throw new RangeError(`name too long: ${member.name}`)
+  const header = Buffer.alloc(TAR_BLOCK_BYTES)
+  header.write(member.name, 0, 100, 'utf8')
+  header.write('0000644\u00000000000\u00000000000\u0000', 100, 'latin1')
+  header.write(`${octal(member.bytes, 11)}\0${octal(member.mtime, 11)}\0`, 124, 'latin1')
+  header.write('        0', 148, 'latin1')
+  header.write('ustar\x0000', 257, 'latin1')
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${octal(sum, 6)}\0 `, 148, 'latin1')
+  return header
+}
+
+/**
+ * Reads a header that `encodeTarHeader` could have written; `undefined` for a block of zeros.
+ * @throws OsflashError `format`, naming the byte of the image
+ */
+export function parseTarHeader(header: Uint8Array, atByte: number): TarMember | undefined {
+  const block = Buffer.from(header.buffer, header.byteOffset, header.byteLength)
+  if (block.every((byte) => byte === 0)) return undefined
+  const name = block.toString('utf8', 0, 100).replace(/\0.*$/s, '')
+  const member = { name, bytes: readOctal(block, 124), mtime: readOctal(block, 136) }
+  const valid = name.length > 0 && member.bytes >= 0 && member.mtime >= 0
+  if (!valid || !encodeTarHeader(member).equals(block)) {
+    throw new OsflashError('format', `reading the member header at byte ${atByte}: not an image`, {
+      data: { byte: atByte },
+      hints: ['check that the file is an osflash image and arrived whole'],
+    })
+  }
+  return member
+}
+
+/** Bytes that a member takes in the archive: header, content, padding. */
+export function tarMemberBytes(bytes: number): number {
+  return TAR_BLOCK_BYTES + alignUp(bytes, TAR_BLOCK_BYTES)
+}
+
+/** Size of the whole archive when its members end at `endOfMembers`. */
+export function tarArchiveBytes(endOfMembers: number): number {
+  return alignUp(endOfMembers + 2 * TAR_BLOCK_BYTES, TAR_RECORD_BYTES)
+}
+
+function octal(n: number, digits: number): string {
+  const text = n.toString(8).padStart(digits, '0')
+  if (text.length > digits) throw new RangeError(`${n} does not fit ${digits} octal digits`)
+  return text
+}
+
+function readOctal(block: Buffer, at: number): number {
+  const text = block.toString('latin1', at, at + 11)
+  return /^[0-7]{11}$/.test(text) ? Number.parseInt(text, 8) : -1
+}
