@@ -1,0 +1,131 @@
+/**
+ * A fixed pool of worker threads that take jobs of a few numbers.
+ *
+ * 1. Everything large lies in shared memory, set up once through `setup`; a job and its answer
+ *    are short arrays of numbers, so that nothing is copied and nothing large is cloned.
+ * 2. A job goes to an idle worker; `run` waits when there is none, first come first served.
+ * 3. A worker that throws answers with the error's code and text; one that dies fails every
+ *    job that waits, once.
+ * 4. `close` ends the threads, whatever they do; it is safe to call twice.
+ *
+ * Not promised: that jobs end in the order in which they began.
+ */
+import { type MessagePort, Worker } from 'node:worker_threads'
+import { type ErrorCode, type ErrorData, OsflashError } from '../errors.ts'
+
+/** A job, or its answer: a few numbers that point into shared memory. */
+export type Numbers = readonly number[]
+
+export interface PoolOptions {
+  /** Number of threads, 1 to 256. */
+  readonly workers: number
+  /** The worker's module, written as `workerModule(import.meta.url, './decode-worker')`. */
+  readonly module: URL
+  /** What every worker gets once, before its first job: shared memory, tables, settings. */
+  readonly setup: unknown
+}
+
+export interface WorkerPool extends AsyncDisposable {
+  readonly workers: number
+  run(job: Numbers): Promise<Numbers>
+  close(): Promise<void>
+}
+
+interface Waiting {
+  readonly job: Numbers
+  readonly resolve: (answer: Numbers) => void
+  readonly reject: (reason: unknown) => void
+}
+
+/** The answer of a worker that refused a job. */
+interface Failure {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly data: ErrorData
+}
+
+/** The URL of a worker's module beside the caller's, in the sources and in the package. */
+export function workerModule(callerUrl: string, name: string): URL {
+  return new URL(`${name}${callerUrl.endsWith('.ts') ? '.ts' : '.js'}`, callerUrl)
+}
+
+/** Starts the threads. */
+export function startWorkerPool(options: PoolOptions): WorkerPool {
+  const idle: Worker[] = []
+  const queue: Waiting[] = []
+  const running = new Map<Worker, Waiting>()
+  let broken: unknown
+
+  const next = (worker: Worker): void => {
+    const waiting = queue.shift()
+    if (waiting === undefined) {
+      idle.push(worker)
+      return
+    }
+    running.set(worker, waiting)
+    worker.postMessage(waiting.job)
+  }
+  const answered = (worker: Worker, answer: Numbers | Failure): void => {
+    const waiting = running.get(worker)
+    running.delete(worker)
+    if (isFailure(answer)) {
+      waiting?.reject(new OsflashError(answer.code, answer.message, { data: answer.data }))
+    } else waiting?.resolve(answer)
+    next(worker)
+  }
+  const died = (cause: unknown): void => {
+    broken ??= cause
+    for (const waiting of [...running.values(), ...queue.splice(0)]) waiting.reject(broken)
+    running.clear()
+  }
+  const threads = Array.from({ length: options.workers }, () => {
+    const worker = new Worker(options.module, { workerData: options.setup })
+    worker.on('message', (answer: Numbers | Failure) => answered(worker, answer))
+    worker.on('error', died)
+    worker.on('exit', () => died(new OsflashError('cancelled', 'the worker threads were stopped')))
+    idle.push(worker)
+    return worker
+  })
+  const close = async (): Promise<void> => {
+    await Promise.all(threads.map((worker) => worker.terminate()))
+  }
+  return {
+    workers: options.workers,
+    run: (job) =>
+      new Promise((resolve, reject) => {
+        if (broken !== undefined) return reject(broken)
+        queue.push({ job, resolve, reject })
+        const worker = idle.shift()
+        if (worker !== undefined) next(worker)
+      }),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+/**
+ * The worker's side: answers each job with what `handle` gives, or with its error.
+ * Call it once, at the end of the worker's module, with the module's `parentPort`.
+ */
+export function answerJobs(port: MessagePort | null, handle: (job: Numbers) => Numbers): void {
+  if (port === null) throw new Error('this module runs in a worker thread only')
+  port.on('message', (job: Numbers) => {
+    try {
+      port.postMessage(handle(job))
+    } catch (error) {
+      port.postMessage(failureOf(error))
+    }
+  })
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof OsflashError) {
+    return { code: error.code, message: error.message, data: error.data }
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { code: 'unexpected', message: text, data: {} }
+}
+
+function isFailure(answer: Numbers | Failure): answer is Failure {
+  return !Array.isArray(answer)
+}
