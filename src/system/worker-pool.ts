@@ -19,7 +19,7 @@ export type Numbers = readonly number[]
 export interface PoolOptions {
   /** Number of threads, 1 to 256. */
   readonly workers: number
-  /** The worker's module, written as `workerModule(import.meta.url, './decode-worker')`. */
+  /** The worker's module, see `siblingModule`. */
   readonly module: URL
   /** What every worker gets once, before its first job: shared memory, tables, settings. */
   readonly setup: unknown
@@ -42,11 +42,6 @@ interface Failure {
   readonly code: ErrorCode
   readonly message: string
   readonly data: ErrorData
-}
-
-/** The URL of a worker's module beside the caller's, in the sources and in the package. */
-export function workerModule(callerUrl: string, name: string): URL {
-  return new URL(`${name}${callerUrl.endsWith('.ts') ? '.ts' : '.js'}`, callerUrl)
 }
 
 /** Starts the threads. */

@@ -1,0 +1,45 @@
+import { availableParallelism } from 'node:os'
+import { defineConfig } from 'vitest/config'
+
+const SLOW = ['referees', 'boot', 'e2e']
+const APART = [...SLOW, 'integration', 'architecture', 'cli-scripts']
+const MINUTE_MS = 60_000
+
+/** A project that is one folder of `test/`. */
+function folder(name: string, timeoutMs: number) {
+  const include = [`test/${name}/**/*.test.ts`]
+  return { test: { name, include, testTimeout: timeoutMs, hookTimeout: timeoutMs } }
+}
+
+const integration = 'test/**/*.integration.test.ts'
+
+export default defineConfig({
+  test: {
+    // Native add-ons and worker threads are started by the tests: processes keep them apart.
+    pool: 'forks',
+    maxWorkers: Math.max(1, Math.min(2, availableParallelism())),
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: [...APART.map((name) => `test/${name}/**`), integration],
+          testTimeout: MINUTE_MS / 2,
+          hookTimeout: MINUTE_MS / 2,
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts', integration],
+          exclude: SLOW.map((name) => `test/${name}/**`),
+          testTimeout: 4 * MINUTE_MS,
+          hookTimeout: 4 * MINUTE_MS,
+        },
+      },
+      folder('architecture', MINUTE_MS),
+      folder('cli-scripts', 2 * MINUTE_MS),
+      ...SLOW.map((name) => folder(name, 20 * MINUTE_MS)),
+    ],
+  },
+})
