@@ -10,10 +10,13 @@
  * | 148    | 8    | checksum  | six octal digits, NUL, space                   |
  * | 156    | 1    | type      | `0`                                            |
  * | 257    | 8    | magic     | `ustar`, NUL, `00`                             |
+ * | 297    | 32   | group     | empty, or 30 hex digits: a check sum           |
  *
  * 1. Writing gives one spelling; reading accepts that spelling and no other, so no second
  *    meaning (prefix, link, owner, extension) can hide in a member.
- * 2. Trees inside a payload are tars of their own, with more in them: src/unpack/ reads those.
+ * 2. `manifest.json.sig` and `keys.pgp` are bound by no digest of the manifest. The first 120 bits
+ *    of their BLAKE3 stand in the group field, against bit rot; they prove nothing else.
+ * 3. Trees inside a payload are tars of their own, with more in them: src/unpack/ reads those.
  */
 import { OsflashError } from '../errors.ts'
 import { alignUp } from '../units.ts'
@@ -27,6 +30,8 @@ export interface TarMember {
   readonly bytes: number
   /** Seconds since 1970. */
   readonly mtime: number
+  /** 30 hex digits, in the group field. */
+  readonly checksum?: string
 }
 
 export function encodeTarHeader(member: TarMember): Buffer {
@@ -37,6 +42,7 @@ export function encodeTarHeader(member: TarMember): Buffer {
   header.write(`${octal(member.bytes, 11)}\0${octal(member.mtime, 11)}\0`, 124, 'latin1')
   header.write('        0', 148, 'latin1')
   header.write('ustar\x0000', 257, 'latin1')
+  header.write(member.checksum ?? '', 297, 31, 'latin1')
   const sum = header.reduce((total, byte) => total + byte, 0)
   header.write(`${octal(sum, 6)}\0 `, 148, 'latin1')
   return header
@@ -50,7 +56,13 @@ export function parseTarHeader(header: Uint8Array, atByte: number): TarMember | 
   const block = Buffer.from(header.buffer, header.byteOffset, header.byteLength)
   if (block.every((byte) => byte === 0)) return undefined
   const name = block.toString('utf8', 0, 100).replace(/\0.*$/s, '')
-  const member = { name, bytes: readOctal(block, 124), mtime: readOctal(block, 136) }
+  const checksum = block.toString('latin1', 297, 327).replace(/\0.*$/s, '')
+  const member = {
+    name,
+    bytes: readOctal(block, 124),
+    mtime: readOctal(block, 136),
+    ...(checksum === '' ? {} : { checksum }),
+  }
   const valid = name.length > 0 && member.bytes >= 0 && member.mtime >= 0
   if (!valid || !encodeTarHeader(member).equals(block)) {
     throw new OsflashError('format', `reading the member header at byte ${atByte}: not an image`, {

@@ -19,7 +19,7 @@ export type Numbers = readonly number[]
 export interface PoolOptions {
   /** Number of threads, 1 to 256. */
   readonly workers: number
-  /** The worker's module, see `siblingModule`. */
+  /** The worker's module, see `moduleBeside`. */
   readonly module: URL
   /** What every worker gets once, before its first job: shared memory, tables, settings. */
   readonly setup: unknown
