@@ -13,12 +13,13 @@
 /** What `done` and `total` of a progress event count. */
 export type ProgressUnit = 'bytes' | 'items'
 
-/** `seconds` is the duration of the phase, given with `end`. */
+/** `seconds` is the duration of the phase, given with `end`; `failed` when it threw. */
 export interface PhaseEvent {
   readonly event: 'phase'
   readonly phase: string
   readonly state: 'start' | 'end'
   readonly seconds?: number
+  readonly failed?: true
 }
 
 /** `done` of `total`, 0 <= done <= total; a total of 0 means that it is not known. */
@@ -48,10 +49,14 @@ export async function inPhase<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   const startMs = performance.now()
+  const seconds = () => (performance.now() - startMs) / 1000
   emit({ event: 'phase', phase, state: 'start' })
   try {
-    return await work()
-  } finally {
-    emit({ event: 'phase', phase, state: 'end', seconds: (performance.now() - startMs) / 1000 })
+    const result = await work()
+    emit({ event: 'phase', phase, state: 'end', seconds: seconds() })
+    return result
+  } catch (error) {
+    emit({ event: 'phase', phase, state: 'end', seconds: seconds(), failed: true })
+    throw error
   }
 }

@@ -15,8 +15,8 @@
  * Not promised: that grandchildren which left the group (daemons) end with it.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Readable, Writable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { cancelled, OsflashError, throwIfCancelled } from '../errors.ts'
 import { packageHint } from './tool-packages.ts'
