@@ -62,6 +62,8 @@ export interface Engine extends AsyncDisposable {
   readonly workers: number
   /** The longest range that `isZero` takes, in bytes. */
   readonly rawSlotBytes: number
+  /** The longest run of blocks that `checkBlocks` takes, in bytes. */
+  readonly packedSlotBytes: number
   run(options: RunOptions): Promise<void>
   /** Reads whole blocks and compares them with their digests; `offset` is in the image. */
   checkBlocks(run: BlockRun, offset: number, seen: (sealed: Uint8Array) => void): Promise<void>
@@ -90,6 +92,7 @@ export function startEngine(options: EngineOptions): Engine {
   return {
     workers,
     rawSlotBytes: raw.slotBytes,
+    packedSlotBytes: packed.slotBytes,
     run: (run) => runFrames(parts, run),
     checkBlocks: (run, offset, seen) => checkBlocks(parts, { run, offset, seen }),
     compare: (job, read) =>

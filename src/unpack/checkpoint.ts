@@ -1,0 +1,108 @@
+/**
+ * How far the writing of a disk is, kept in a small file so that it can go on after a cut.
+ *
+ * 1. Frames are numbered in the order of the plan; `FrameCounter` knows up to which one all are
+ *    written, whatever the order in which they end.
+ * 2. After each `CHECKPOINT_BYTES` of them the target is flushed, and only then is the number
+ *    written down: to a new file, flushed, renamed. Writing goes on meanwhile.
+ * 3. So a run that is cut repeats at most the frames under way and those of one checkpoint.
+ * 4. A checkpoint is bound to the bytes of the manifest and to the size of the target.
+ */
+import { open, readFile, rename, unlink } from 'node:fs/promises'
+import { z } from 'zod'
+import { errnoOf, ioError, OsflashError } from '../errors.ts'
+import { MIB } from '../units.ts'
+
+export const CHECKPOINT_BYTES = 32 * MIB
+
+const schema = z.strictObject({
+  format: z.literal('osflash-checkpoint/1'),
+  manifestDigest: z.string(),
+  targetBytes: z.number().int().min(0),
+  /** Frames of the body that are safe on the target, counted in the order of the plan. */
+  frames: z.number().int().min(0),
+})
+
+export type Checkpoint = z.infer<typeof schema>
+
+/** What a checkpoint belongs to. */
+export interface CheckpointKey {
+  readonly manifestDigest: string
+  readonly targetBytes: number
+}
+
+/**
+ * The number of frames that need not be written again; `undefined` without a checkpoint.
+ * @throws OsflashError `refused` when it belongs to another image or target
+ */
+export async function readCheckpoint(
+  path: string,
+  key: CheckpointKey,
+): Promise<number | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return undefined
+    throw ioError(`reading ${path}`, cause)
+  }
+  const parsed = schema.safeParse(parseJson(text))
+  const same =
+    parsed.success &&
+    parsed.data.manifestDigest === key.manifestDigest &&
+    parsed.data.targetBytes === key.targetBytes
+  if (same) return parsed.data.frames
+  throw new OsflashError('refused', `reading ${path}: it belongs to another image or target`, {
+    hints: ['run without --resume to start again'],
+  })
+}
+
+/** Replaces the checkpoint; it is on the disk when the promise settles. */
+export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+  const next = `${path}.new`
+  try {
+    const file = await open(next, 'w', 0o600)
+    try {
+      await file.writeFile(`${JSON.stringify(checkpoint)}\n`)
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+    await rename(next, path)
+  } catch (cause) {
+    throw ioError(`writing ${path}`, cause)
+  }
+}
+
+export async function removeCheckpoint(path: string): Promise<void> {
+  await unlink(path).catch((cause: unknown) => {
+    if (errnoOf(cause) !== 'ENOENT') throw ioError(`removing ${path}`, cause)
+  })
+}
+
+/** Counts frames that end in any order; `prefix` is the number up to which all have ended. */
+export class FrameCounter {
+  readonly #ended = new Set<number>()
+  #prefix: number
+
+  constructor(start: number) {
+    this.#prefix = start
+  }
+
+  get prefix(): number {
+    return this.#prefix
+  }
+
+  ended(frame: number): void {
+    this.#ended.add(frame)
+    while (this.#ended.delete(this.#prefix)) this.#prefix += 1
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

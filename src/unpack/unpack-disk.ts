@@ -1,0 +1,140 @@
+/**
+ * Unpacks an image to a disk: from the source to a disk that boots.
+ *
+ * 1. open:  signature, manifest, archive (image.ts); indexes (payload.ts)
+ * 2. key:   the session key, from `keys.pgp` and the caller's identities
+ * 3. plan:  fitted to the target, checked for overlap (plan.ts); a dry run ends here
+ * 4. write: as planned (write-disk.ts), with a checkpoint
+ * 5. name:  a new file gets its name; the checkpoint is removed
+ *
+ * Not promised: the target as it was, after a failure in 4. It is not bootable then, and
+ * `resume` goes on.
+ */
+import { createHash } from 'node:crypto'
+import type { Source } from '../deliver/source.ts'
+import type { SecretKey } from '../encrypt/keys.ts'
+import { decryptSessionKey } from '../encrypt/session-key.ts'
+import { OsflashError } from '../errors.ts'
+import { type Emit, inPhase } from '../events.ts'
+import { type CheckpointKey, readCheckpoint, removeCheckpoint } from './checkpoint.ts'
+import { startEngine } from './engine.ts'
+import { type CheckSignatures, type OpenImage, openImage } from './image.ts'
+import { type LoadedPayload, loadPayloads } from './payload.ts'
+import { checkPlan, type DiskPlan, planDisk } from './plan.ts'
+import { openTarget, type Target } from './target.ts'
+import { type WriteReport, writeDisk } from './write-disk.ts'
+
+/** Frames that may be on their way to the disk at a time. */
+const WRITES_IN_FLIGHT = 6
+
+export interface UnpackOptions {
+  readonly source: Source
+  readonly check: CheckSignatures
+  readonly identities: readonly SecretKey[]
+  /** A file or a block device. */
+  readonly to: string
+  /** Size of a new file; default: the smallest disk that the image fits. */
+  readonly fileBytes?: number
+  readonly overwrite: boolean
+  readonly resume: boolean
+  readonly verify: boolean
+  /** Where the checkpoint is kept. */
+  readonly checkpointPath: string
+  readonly workers?: number
+  readonly emit: Emit
+  readonly signal?: AbortSignal
+}
+
+export interface UnpackReport extends WriteReport {
+  readonly diskBytes: number
+  readonly plan: DiskPlan
+}
+
+/** @throws OsflashError of any code; before `writing` starts, nothing was written */
+export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> {
+  const { emit } = options
+  const { image, payloads, sessionKey } = await inPhase(emit, 'opening', () => open(options))
+  const minimumBytes = image.manifest.disk?.minimumBytes ?? 0
+  await using target = await openTarget({
+    path: options.to,
+    fileBytes: options.fileBytes ?? minimumBytes,
+    overwrite: options.overwrite,
+    resume: options.resume,
+    ...signalOf(options),
+  })
+  const plan = planDisk(image.manifest, payloads, target)
+  checkPlan(plan)
+  const key = checkpointKey(image, target)
+  const framesDone = options.resume ? await resumeFrom(options, key) : 0
+  await using engine = startEngine({
+    source: options.source,
+    payloads,
+    aead: image.manifest.encryption.aead,
+    sessionKey,
+    sinkDepth: WRITES_IN_FLIGHT,
+    ...(options.workers === undefined ? {} : { workers: options.workers }),
+    ...signalOf(options),
+  })
+  const report = await writeDisk({
+    plan,
+    target,
+    engine,
+    framesDone,
+    checkpoint: { path: options.checkpointPath, key },
+    verify: options.verify,
+    emit,
+    ...signalOf(options),
+  })
+  await target.publish()
+  await removeCheckpoint(options.checkpointPath)
+  return { ...report, diskBytes: target.bytes, plan }
+}
+
+async function open(options: Pick<UnpackOptions, 'source' | 'check' | 'identities'>): Promise<{
+  image: OpenImage
+  payloads: LoadedPayload[]
+  sessionKey: Uint8Array
+}> {
+  const image = await openImage(options.source, options.check)
+  const sessionKey = await decryptSessionKey(image.keysBytes, options.identities)
+  return { image, payloads: await loadPayloads(image), sessionKey }
+}
+
+/** The plan alone: what a dry run prints. Touches nothing. */
+export async function planUnpack(
+  options: Pick<UnpackOptions, 'source' | 'check' | 'fileBytes'>,
+): Promise<DiskPlan> {
+  const image = await openImage(options.source, options.check)
+  const bytes = options.fileBytes ?? image.manifest.disk?.minimumBytes ?? 0
+  const plan = planDisk(image.manifest, await loadPayloads(image), { bytes })
+  checkPlan(plan)
+  return plan
+}
+
+function checkpointKey(image: OpenImage, target: Target): CheckpointKey {
+  const manifestDigest = createHash('sha256').update(image.manifestBytes).digest('hex')
+  return { manifestDigest, targetBytes: target.bytes }
+}
+
+async function resumeFrom(options: UnpackOptions, key: CheckpointKey): Promise<number> {
+  const frames = await readCheckpoint(options.checkpointPath, key)
+  if (frames !== undefined) return frames
+  options.emit({
+    event: 'note',
+    text: `no checkpoint at ${options.checkpointPath}: from the start`,
+  })
+  return 0
+}
+
+function signalOf(options: { readonly signal?: AbortSignal }): { signal?: AbortSignal } {
+  return options.signal === undefined ? {} : { signal: options.signal }
+}
+
+/** Refuses an image of trees where a disk is wanted, and the other way round. */
+export function expectKind(image: OpenImage, kind: 'disk' | 'tree'): void {
+  const holds = image.manifest.disk === undefined ? 'tree' : 'disk'
+  if (holds === kind) return
+  throw new OsflashError('refused', `unpacking ${image.manifest.name}: it holds a ${holds}`, {
+    hints: [holds === 'disk' ? 'give a file or a block device with --to' : 'give a directory'],
+  })
+}

@@ -1,0 +1,148 @@
+/**
+ * Verifies an image without writing anything.
+ *
+ * 1. Signatures, manifest, archive and indexes, as for every use of an image.
+ * 2. Every block against its digest, in the workers; every member against its SHA-256, in order.
+ * 3. With an identity: every frame opened, decompressed, and its raw bytes against their digest.
+ */
+import { createHash } from 'node:crypto'
+import type { Source } from '../deliver/source.ts'
+import { blockRange } from '../encrypt/blocks.ts'
+import type { SecretKey } from '../encrypt/keys.ts'
+import { decryptSessionKey } from '../encrypt/session-key.ts'
+import { OsflashError, throwIfCancelled } from '../errors.ts'
+import { type Emit, inPhase } from '../events.ts'
+import { type Engine, startEngine } from './engine.ts'
+import { frameJobs } from './frame-job.ts'
+import { type CheckSignatures, type OpenImage, openImage } from './image.ts'
+import { type LoadedPayload, type LoadedSegment, loadPayloads } from './payload.ts'
+
+export interface VerifyOptions {
+  readonly source: Source
+  readonly check: CheckSignatures
+  /** Empty: digests and signatures only. */
+  readonly identities: readonly SecretKey[]
+  readonly workers?: number
+  readonly emit: Emit
+  readonly signal?: AbortSignal
+}
+
+export interface VerifyReport {
+  readonly image: OpenImage
+  readonly blocks: number
+  /** Frames checked down to their raw bytes; 0 without an identity. */
+  readonly frames: number
+  readonly packedBytes: number
+  readonly rawBytes: number
+}
+
+/** @throws OsflashError `signature`, `digest`, `format`, `limit`, `decryption`, with the place */
+export async function verifyImage(options: VerifyOptions): Promise<VerifyReport> {
+  const { emit, source, identities } = options
+  const image = await openImage(source, options.check)
+  const opens = identities.length > 0
+  const sessionKey = opens ? await decryptSessionKey(image.keysBytes, identities) : undefined
+  const payloads = await loadPayloads(image)
+  await using engine = startEngine({
+    source,
+    payloads,
+    aead: image.manifest.encryption.aead,
+    sinkDepth: 1,
+    ...(sessionKey === undefined ? {} : { sessionKey }),
+    ...(options.workers === undefined ? {} : { workers: options.workers }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  })
+  const checking = { options, payloads, engine }
+  const sealed = await inPhase(emit, 'checking blocks', () => checkSegments(checking))
+  const raw = opens
+    ? await inPhase(emit, 'checking frames', () => checkFrames(checking))
+    : { frames: 0, rawBytes: 0 }
+  return { image, ...sealed, ...raw }
+}
+
+interface Checking {
+  readonly options: VerifyOptions
+  readonly payloads: readonly LoadedPayload[]
+  readonly engine: Engine
+}
+
+async function checkSegments(checking: Checking): Promise<{ blocks: number; packedBytes: number }> {
+  const { options, payloads } = checking
+  const segments = payloads.flatMap((loaded, payload) =>
+    loaded.segments.map((segment, number) => ({ loaded, payload, segment, number })),
+  )
+  const total = segments.reduce((sum, { segment }) => sum + segment.geometry.memberBytes, 0)
+  let packedBytes = 0
+  let blocks = 0
+  for (const { loaded, payload, segment, number } of segments) {
+    throwIfCancelled(options.signal)
+    const digest = await hashSegment(checking, {
+      segment,
+      payload,
+      number,
+      before: packedBytes,
+      total,
+    })
+    if (digest !== loaded.entry.segments[number]?.sha256) {
+      throw new OsflashError('digest', `reading ${segment.name}: its SHA-256 does not match`)
+    }
+    packedBytes += segment.geometry.memberBytes
+    blocks += segment.geometry.chunkCount
+  }
+  return { blocks, packedBytes }
+}
+
+interface SegmentCheck {
+  readonly segment: LoadedSegment
+  readonly payload: number
+  readonly number: number
+  /** For progress: bytes of the segments before, and of all. */
+  readonly before: number
+  readonly total: number
+}
+
+/** Checks the blocks of a segment, in runs that fit a slot; gives the SHA-256 of the member. */
+async function hashSegment({ options, engine }: Checking, check: SegmentCheck): Promise<string> {
+  const { geometry, contentOffset } = check.segment
+  const hash = createHash('sha256')
+  const chunksMax = Math.max(
+    1,
+    Math.floor((engine.packedSlotBytes - 64) / (geometry.chunkBytes + 16)),
+  )
+  for (let first = 0; first < geometry.chunkCount; first += chunksMax) {
+    throwIfCancelled(options.signal)
+    const last = Math.min(first + chunksMax, geometry.chunkCount) - 1
+    const { offset, bytes } = blockRange(geometry, first, last)
+    const { payload, number } = check
+    const run = { payload, segment: number, firstChunk: first, lastChunk: last, sealedBytes: bytes }
+    await engine.checkBlocks(run, contentOffset + offset, (sealed) => hash.update(sealed))
+    options.emit({
+      event: 'progress',
+      phase: 'checking blocks',
+      done: check.before + offset + bytes,
+      total: check.total,
+      unit: 'bytes',
+    })
+  }
+  return hash.digest('hex')
+}
+
+async function checkFrames(checking: Checking): Promise<{ frames: number; rawBytes: number }> {
+  const { options, payloads, engine } = checking
+  const total = payloads.reduce(
+    (sum, { index }) => sum + index.frames.reduce((bytes, frame) => bytes + frame.rawLength, 0),
+    0,
+  )
+  let done = 0
+  let frames = 0
+  await engine.run({
+    jobs: payloads.flatMap((payload, number) => [...frameJobs(payload, number)]),
+    checkRaw: true,
+    sink: async (_job, raw) => {
+      done += raw.length
+      frames += 1
+      options.emit({ event: 'progress', phase: 'checking frames', done, total, unit: 'bytes' })
+    },
+  })
+  return { frames, rawBytes: done }
+}
