@@ -31,7 +31,7 @@ function vitestStep(name: string): Step {
   return {
     name,
     argv: vitestArgv(name),
-    summary: (text) => lineWith(text, ' Tests ').replace(/^Tests\s+/, ''),
+    summary: (text) => /^ *Tests +(.*)$/m.exec(text)?.[1] ?? '',
   }
 }
 

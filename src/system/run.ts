@@ -15,17 +15,17 @@
  * Not promised: that grandchildren which left the group (daemons) end with it.
  */
 
+import { access } from 'node:fs/promises'
 import type { Readable, Writable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { cancelled, OsflashError, throwIfCancelled } from '../errors.ts'
+import { endGroup } from './process-group.ts'
 import { packageHint } from './tool-packages.ts'
 
 const STDERR_TAIL_BYTES = 4096
 const STDOUT_MAX_BYTES = 64 * 1024 * 1024
 /** mmdebstrap needs about a second to unmount what it mounted. */
 const GRACE_MS = 10_000
-const GROUP_POLL_MS = 20
 
 /** Program and arguments, each passed as it is. */
 export type Argv = readonly [program: string, ...args: string[]]
@@ -44,6 +44,8 @@ export interface RunOptions {
   readonly stdout?: RunOutput
   /** Called with each piece of standard error as it comes. */
   readonly onStderr?: (text: string) => void
+  /** How long a cancelled group may clean up before SIGKILL; default 10 s. */
+  readonly graceMs?: number
   /** Exit statuses that are no error; default only 0. */
   readonly statuses?: readonly number[]
 }
@@ -67,9 +69,8 @@ export async function run(argv: Argv, options: RunOptions = {}): Promise<RunResu
   const tail = new Tail(options.onStderr)
   const child = execa(program, args, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.stdin instanceof Uint8Array ? { input: options.stdin } : {}),
+    ...stdinOf(options.stdin ?? 'ignore'),
     env: { LC_ALL: 'C.UTF-8', ...options.env },
-    stdin: stdinOf(options.stdin),
     stdout: stdoutOf(options.stdout),
     stderr: 'pipe',
     buffer: { stdout: (options.stdout ?? 'capture') === 'capture', stderr: false },
@@ -80,7 +81,7 @@ export async function run(argv: Argv, options: RunOptions = {}): Promise<RunResu
     cleanup: false,
   })
   child.stderr?.on('data', (chunk: Buffer) => tail.push(chunk))
-  const stop = new GroupStop(child.pid, options.signal)
+  const stop = new GroupStop(child.pid, options)
   const result = await child
   await stop.settle()
   return outcome(argv, options, { ...pick(result), stderrTail: tail.text() })
@@ -89,6 +90,8 @@ export async function run(argv: Argv, options: RunOptions = {}): Promise<RunResu
 interface Ended {
   readonly status: number | undefined
   readonly signal: string | undefined
+  /** What else went wrong: the start, or a stream; its errno and message. */
+  readonly broken: boolean
   readonly errno: string | undefined
   readonly message: string | undefined
   readonly stdout: string
@@ -100,42 +103,55 @@ function pick(result: {
   signal?: string | undefined
   code?: string | undefined
   originalMessage?: string | undefined
+  cause?: unknown
   stdout?: unknown
 }): Omit<Ended, 'stderrTail'> {
   return {
     status: result.exitCode,
     signal: result.signal,
+    broken: result.cause !== undefined,
     errno: result.code,
     message: result.originalMessage,
     stdout: typeof result.stdout === 'string' ? result.stdout : '',
   }
 }
 
-function outcome(argv: Argv, options: RunOptions, ended: Ended): RunResult {
+async function outcome(argv: Argv, options: RunOptions, ended: Ended): Promise<RunResult> {
   const { status, stdout, stderrTail } = ended
   if (options.signal?.aborted) throw cancelled()
-  if (status !== undefined && ended.errno === undefined) {
-    const accepted = options.statuses ?? [0]
-    if (accepted.includes(status)) return { status, stdout, stderrTail }
+  const accepted = options.statuses ?? [0]
+  if (status !== undefined && !ended.broken && accepted.includes(status)) {
+    return { status, stdout, stderrTail }
   }
-  throw failure(argv[0], ended)
+  throw (await missingTool(argv[0], options.cwd, ended)) ?? failure(argv[0], ended)
+}
+
+/** The system says ENOENT as well when the working folder is missing. */
+async function missingTool(
+  program: string,
+  cwd: string | undefined,
+  ended: Ended,
+): Promise<OsflashError | undefined> {
+  if (ended.errno !== 'ENOENT' || ended.status !== undefined) return undefined
+  if (cwd !== undefined && !(await isThere(cwd))) {
+    return new OsflashError('io', `running ${program} in ${cwd}: no such file or directory`)
+  }
+  return new OsflashError('missing-tool', `running ${program}: no such program`, {
+    data: { program },
+    hints: packageHint(program),
+  })
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 function failure(program: string, ended: Ended): OsflashError {
-  if (ended.errno === 'ENOENT' && ended.status === undefined) {
-    return new OsflashError('missing-tool', `running ${program}: no such program`, {
-      data: { program },
-      hints: packageHint(program),
-    })
-  }
   const lastLine = ended.stderrTail.trim().split('\n').at(-1) ?? ''
-  const why =
-    ended.signal !== undefined
-      ? `ended by ${ended.signal}`
-      : ended.status !== undefined && ended.errno === undefined
-        ? `exit status ${ended.status}`
-        : (ended.message ?? ended.errno ?? 'could not be started')
-  const message = `running ${program}: ${why}${lastLine === '' ? '' : `: ${lastLine}`}`
+  const message = `running ${program}: ${why(ended)}${lastLine === '' ? '' : `: ${lastLine}`}`
   return new OsflashError('process', message, {
     data: {
       program,
@@ -146,14 +162,21 @@ function failure(program: string, ended: Ended): OsflashError {
   })
 }
 
-function stdinOf(input: RunInput | undefined) {
-  if (input instanceof Uint8Array) return 'pipe'
-  return typeof input === 'number' ? descriptor(input) : (input ?? 'ignore')
+function why({ broken, signal, status, message }: Ended): string {
+  if (broken) return message ?? 'could not be run'
+  return signal === undefined ? `exit status ${status ?? 'unknown'}` : `ended by ${signal}`
+}
+
+function stdinOf(input: RunInput) {
+  if (typeof input === 'number') return { stdin: descriptor(input) }
+  return input === 'ignore' ? { stdin: input } : { input }
 }
 
 function stdoutOf(output: RunOutput | undefined) {
   if (output === undefined || output === 'capture') return 'pipe'
-  return typeof output === 'number' ? descriptor(output) : output
+  if (typeof output === 'number') return descriptor(output)
+  // Beside `pipe`, because a stream without a descriptor cannot be handed to the child.
+  return output === 'ignore' ? output : (['pipe', output] as const)
 }
 
 /** execa takes any descriptor, its types only those up to 9. */
@@ -180,39 +203,20 @@ class Tail {
 
 /** Ends a process group when the signal fires, and waits for its end. */
 class GroupStop {
-  readonly #groupId: number | undefined
   readonly #signal: AbortSignal | undefined
+  readonly #begin: () => void
   #ended: Promise<void> | undefined
-  readonly #begin = (): void => {
-    this.#ended = this.#groupId === undefined ? Promise.resolve() : endGroup(this.#groupId)
-  }
 
-  constructor(groupId: number | undefined, signal: AbortSignal | undefined) {
-    this.#groupId = groupId
+  constructor(groupId: number | undefined, { signal, graceMs = GRACE_MS }: RunOptions) {
     this.#signal = signal
+    this.#begin = () => {
+      if (groupId !== undefined) this.#ended = endGroup(groupId, graceMs)
+    }
     signal?.addEventListener('abort', this.#begin, { once: true })
   }
 
   async settle(): Promise<void> {
     this.#signal?.removeEventListener('abort', this.#begin)
     await this.#ended
-  }
-}
-
-async function endGroup(groupId: number): Promise<void> {
-  send(groupId, 'SIGTERM')
-  const deadlineMs = performance.now() + GRACE_MS
-  while (send(groupId, 0)) {
-    if (performance.now() > deadlineMs) send(groupId, 'SIGKILL')
-    await sleep(GROUP_POLL_MS)
-  }
-}
-
-/** False when no process of the group is left. */
-function send(groupId: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(-groupId, signal)
-  } catch {
-    return false
   }
 }
