@@ -1,0 +1,153 @@
+/**
+ * The work of one thread of the image writer, without the thread.
+ *
+ * 1. `scan` reads a window of a payload and says of each cell whether it is UNUSED (by the table),
+ *    ZERO (by its bytes, so that holes make no difference) or DATA.
+ * 2. `compress` reads the bytes of a frame, digests them raw and packs them into a slot.
+ * 3. `seal` seals a chunk in its slot, digests the block and writes it to the spool file.
+ * 4. `sha256` digests a member of the spool file; `copy` copies a part of it to the image.
+ *
+ * Every kernel has buffers of its own: two threads share nothing but slots and files.
+ */
+import { createHash } from 'node:crypto'
+import { blake3 } from '@napi-rs/blake-hash'
+import { deriveSegmentKey, type SegmentKey, sealChunk } from '../../encrypt/seipd.ts'
+import { type Compressor, makeCompressor } from '../../format/codec.ts'
+import { LIMITS } from '../../format/limits.ts'
+import { slotView } from '../../system/shared-buffers.ts'
+import type { Numbers } from '../../system/worker-pool.ts'
+import { blockOf, plainOf, saltOf, sealedOf } from './chunk-slot.ts'
+import { CELL_BYTES } from './extents.ts'
+import { readRange, writeRange } from './file-range.ts'
+import { OPERATION, type OpenedPayload, type PackSetup } from './jobs.ts'
+import { isUnused, zeroUnused } from './unused.ts'
+
+const ZERO_CELL = Buffer.alloc(CELL_BYTES)
+
+interface Kernel {
+  readonly setup: PackSetup
+  readonly raw: Uint8Array
+  readonly compressor: Compressor
+  /** The key of the segment last sealed from; segments are sealed one after another. */
+  key: { readonly salt: Buffer; readonly segment: SegmentKey } | undefined
+}
+
+/** Gives the function that does one job after another. */
+export function makeKernel(setup: PackSetup): (job: Numbers) => Numbers {
+  const kernel: Kernel = {
+    setup,
+    raw: Buffer.allocUnsafeSlow(LIMITS.frameRawBytes),
+    compressor: makeCompressor(setup.codec, setup.level),
+    key: undefined,
+  }
+  return ([operation, ...numbers]) => {
+    switch (operation) {
+      case OPERATION.scan:
+        return scan(kernel, numbers)
+      case OPERATION.compress:
+        return compress(kernel, numbers)
+      case OPERATION.seal:
+        return seal(kernel, numbers)
+      case OPERATION.sha256:
+        return sha256(kernel, numbers)
+      case OPERATION.copy:
+        return copy(kernel, numbers)
+      default:
+        throw new RangeError(`no operation ${operation}`)
+    }
+  }
+}
+
+/** payload, offset, length -> kind of each cell: 0 DATA, 1 ZERO, 2 UNUSED, as in the index. */
+function scan(kernel: Kernel, [payload = -1, offset = 0, length = 0]: Numbers): Numbers {
+  const opened = payloadOf(kernel, payload)
+  const end = offset + length
+  const cells = Array.from({ length: Math.ceil(length / CELL_BYTES) }, (_, i) => i * CELL_BYTES)
+  if (isUnused(opened.unused, offset, end)) return cells.map(() => 2)
+  const raw = readRaw({ kernel, opened, offset, length })
+  return cells.map((at) => {
+    const cell = raw.subarray(at, at + CELL_BYTES)
+    if (isUnused(opened.unused, offset + at, offset + at + cell.length)) return 2
+    return Buffer.compare(cell, ZERO_CELL.subarray(0, cell.length)) === 0 ? 1 : 0
+  })
+}
+
+/** payload, offset, length, slot -> packed length, BLAKE3 of the raw bytes. */
+function compress(kernel: Kernel, job: Numbers): Numbers {
+  const [payload = -1, offset = 0, length = 0, slot = -1] = job
+  const raw = readRaw({ kernel, opened: payloadOf(kernel, payload), offset, length })
+  const out = slotView(kernel.setup.packedSlots, slot)
+  return [kernel.compressor.compress(raw, out), ...blake3(raw)]
+}
+
+/** slot, index, plaintext bytes, last (1 or 0), place in the spool file -> BLAKE3 of the block. */
+function seal(kernel: Kernel, job: Numbers): Numbers {
+  const [slot = -1, index = 0, plainBytes = 0, last = 0, place = 0] = job
+  const view = slotView(kernel.setup.chunkSlots, slot)
+  const key = segmentKey(kernel, saltOf(view))
+  sealChunk(key, { index, input: plainOf(view, plainBytes), out: sealedOf(view, plainBytes) })
+  const block = blockOf(view, { slot, index, plainBytes, last: last === 1 })
+  writeRange(kernel.setup.spool, place, block)
+  return [...blake3(block)]
+}
+
+/** place in the spool file, bytes -> SHA-256. */
+function sha256(kernel: Kernel, [place = 0, bytes = 0]: Numbers): Numbers {
+  const hash = createHash('sha256')
+  eachPiece(kernel, bytes, (piece, at) => {
+    readRange(kernel.setup.spool, place + at, piece)
+    hash.update(piece)
+  })
+  return [...hash.digest()]
+}
+
+/** place in the spool file, place in the image, bytes -> nothing. */
+function copy(kernel: Kernel, [from = 0, to = 0, bytes = 0]: Numbers): Numbers {
+  eachPiece(kernel, bytes, (piece, at) => {
+    readRange(kernel.setup.spool, from + at, piece)
+    writeRange(kernel.setup.image, to + at, piece)
+  })
+  return []
+}
+
+function eachPiece(
+  { raw }: Kernel,
+  bytes: number,
+  use: (piece: Uint8Array, at: number) => void,
+): void {
+  for (let at = 0; at < bytes; at += raw.length) {
+    use(raw.subarray(0, Math.min(raw.length, bytes - at)), at)
+  }
+}
+
+interface RawRange {
+  readonly kernel: Kernel
+  readonly opened: OpenedPayload
+  readonly offset: number
+  readonly length: number
+}
+
+/** The bytes of a payload; those not in use are zero, whatever the file holds. */
+function readRaw({ kernel, opened, offset, length }: RawRange): Uint8Array {
+  const raw = kernel.raw.subarray(0, length)
+  readRange(opened, opened.fileOffset + offset, raw)
+  zeroUnused(opened.unused, offset, raw)
+  return raw
+}
+
+function payloadOf(kernel: Kernel, payload: number): OpenedPayload {
+  const opened = kernel.setup.payloads[payload]
+  if (opened === undefined) throw new RangeError(`no payload ${payload}`)
+  return opened
+}
+
+function segmentKey(kernel: Kernel, salt: Uint8Array): SegmentKey {
+  if (kernel.key?.salt.equals(salt)) return kernel.key.segment
+  const { sessionKey, aead, chunkOctet } = kernel.setup
+  const own = Buffer.from(salt)
+  kernel.key = {
+    salt: own,
+    segment: deriveSegmentKey(sessionKey, { aead, chunkOctet, salt: own }),
+  }
+  return kernel.key.segment
+}

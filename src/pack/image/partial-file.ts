@@ -1,0 +1,86 @@
+/**
+ * A file that appears under its final name whole, or not at all.
+ *
+ * 1. It is made as `NAME.partial`, which must not exist: two runs cannot write one image.
+ * 2. `commit` flushes it, renames it and flushes the folder.
+ * 3. Leaving the block before that (failure, cancelling) removes it.
+ *
+ * Not promised: removal after SIGKILL or a power cut; the next run says what to remove.
+ */
+import { access, type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { errnoOf, ioError, OsflashError } from '../../errors.ts'
+
+export interface PartialFile extends AsyncDisposable {
+  /** The path under which it is written. */
+  readonly path: string
+  readonly handle: FileHandle
+  /** @throws OsflashError `io`; `refused` when the final name was taken meanwhile */
+  commit(): Promise<void>
+}
+
+export interface PartialFileOptions {
+  /** The final path. */
+  readonly path: string
+  /** Replaces a file of that name. */
+  readonly force: boolean
+  /** Permissions before the umask; 0644 without it. */
+  readonly mode?: number
+}
+
+/** @throws OsflashError `refused` when the final or the partial name is taken, `io` */
+export async function createPartialFile(options: PartialFileOptions): Promise<PartialFile> {
+  const path = `${options.path}.partial`
+  await refuseExisting(options)
+  const handle = await open(path, 'wx', options.mode ?? 0o644).catch((cause: unknown) => {
+    throw errnoOf(cause) === 'EEXIST' ? taken(path) : ioError(`creating ${path}`, cause)
+  })
+  let committed = false
+  const commit = async (): Promise<void> => {
+    await doing(`flushing ${path}`, () => handle.sync())
+    await handle.close()
+    await refuseExisting(options)
+    await doing(`renaming ${path} to ${options.path}`, () => rename(path, options.path))
+    committed = true
+    await doing(`flushing the folder of ${options.path}`, () => syncFolder(dirname(options.path)))
+  }
+  const dispose = async (): Promise<void> => {
+    if (committed) return
+    await handle.close().catch(() => undefined)
+    await doing(`removing ${path}`, () => rm(path, { force: true }))
+  }
+  return { path, handle, commit, [Symbol.asyncDispose]: dispose }
+}
+
+async function refuseExisting({ path, force }: PartialFileOptions): Promise<void> {
+  if (force) return
+  const absent = await access(path).then(
+    () => false,
+    (cause: unknown) => errnoOf(cause) === 'ENOENT',
+  )
+  if (absent) return
+  throw new OsflashError('refused', `writing ${path}: already exists`, {
+    hints: ['choose another name, or replace it with --force'],
+  })
+}
+
+function taken(path: string): OsflashError {
+  return new OsflashError('refused', `creating ${path}: already exists`, {
+    hints: [`when no other run is writing it: rm ${path}`],
+  })
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+async function doing(what: string, work: () => Promise<void>): Promise<void> {
+  await work().catch((cause: unknown) => {
+    throw ioError(what, cause)
+  })
+}

@@ -1,0 +1,97 @@
+/**
+ * The main thread's side of the workers: one method for each job, with named fields.
+ *
+ * 1. Each method sends one job and reads its answer; jobs.ts and kernel.ts have the other end.
+ * 2. Jobs wait for a free worker in the order in which they were sent.
+ * 3. Cancelling ends the threads at once: every job that waits fails with `cancelled`.
+ */
+import { throwIfCancelled } from '../../errors.ts'
+import type { ExtentKind } from '../../format/index.ts'
+import { moduleBeside } from '../../system/module-url.ts'
+import { type Numbers, startWorkerPool } from '../../system/worker-pool.ts'
+import type { ChunkInSlot } from './chunk-slot.ts'
+import type { CellRun } from './extents.ts'
+import { OPERATION, type PackSetup } from './jobs.ts'
+
+/** A range of payload number `payload` of the source. */
+export interface PayloadRange {
+  readonly payload: number
+  readonly offset: number
+  readonly length: number
+}
+
+export interface PackWorkers extends AsyncDisposable {
+  /** The cells of a range that begins at a cell and is at most a frame long. */
+  scan(range: PayloadRange): Promise<readonly CellRun[]>
+  /** Packs a frame into packed slot `slot`. */
+  compress(frame: PayloadRange, slot: number): Promise<{ length: number; digest: Uint8Array }>
+  /** Seals a chunk and writes its block at `place`; gives the block's digest. */
+  seal(chunk: ChunkInSlot, place: number): Promise<Uint8Array>
+  /** SHA-256 of a range of the spool file. */
+  sha256(place: number, bytes: number): Promise<Uint8Array>
+  /** Copies a range of the spool file to the image. */
+  copy(range: CopyRange): Promise<void>
+}
+
+/** From a place in the spool file to a place in the image. */
+export interface CopyRange {
+  readonly from: number
+  readonly to: number
+  readonly bytes: number
+}
+
+export interface PackWorkersOptions {
+  readonly workers: number
+  readonly signal: AbortSignal | undefined
+}
+
+const CELL_KINDS: readonly ExtentKind[] = ['data', 'zero', 'unused']
+
+/** @throws OsflashError `cancelled` when the signal has fired already */
+export function startPackWorkers(setup: PackSetup, options: PackWorkersOptions): PackWorkers {
+  throwIfCancelled(options.signal)
+  const module = moduleBeside(import.meta.url, './pack-worker.ts')
+  const pool = startWorkerPool({ workers: options.workers, module, setup })
+  const stop = (): void => void pool.close()
+  options.signal?.addEventListener('abort', stop, { once: true })
+  return {
+    scan: async ({ payload, offset, length }) =>
+      runsOf(await pool.run([OPERATION.scan, payload, offset, length])),
+    compress: async ({ payload, offset, length }, slot) => {
+      const [packed = 0, ...digest] = await pool.run([
+        OPERATION.compress,
+        payload,
+        offset,
+        length,
+        slot,
+      ])
+      return { length: packed, digest: Uint8Array.from(digest) }
+    },
+    seal: async ({ slot, index, plainBytes, last }, place) => {
+      const job = [OPERATION.seal, slot, index, plainBytes, last ? 1 : 0, place]
+      return Uint8Array.from(await pool.run(job))
+    },
+    sha256: async (place, bytes) =>
+      Uint8Array.from(await pool.run([OPERATION.sha256, place, bytes])),
+    copy: async ({ from, to, bytes }) => {
+      await pool.run([OPERATION.copy, from, to, bytes])
+    },
+    [Symbol.asyncDispose]: async () => {
+      options.signal?.removeEventListener('abort', stop)
+      await pool.close()
+    },
+  }
+}
+
+/** Joins equal neighbours: most windows are of one kind. */
+function runsOf(cells: Numbers): CellRun[] {
+  const runs: CellRun[] = []
+  for (const cell of cells) {
+    const kind = CELL_KINDS[cell]
+    if (kind === undefined) throw new RangeError(`no kind ${cell}`)
+    const last = runs.at(-1)
+    if (last?.kind === kind) runs.splice(-1, 1, { kind, cells: last.cells + 1 })
+    else runs.push({ kind, cells: 1 })
+  }
+  return runs
+}
