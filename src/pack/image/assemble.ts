@@ -18,6 +18,7 @@ import {
   tarMemberBytes,
 } from '../../format/tar-header.ts'
 import { MIB } from '../../units.ts'
+import type { PartialFile } from './partial-file.ts'
 import type { PackWorkers } from './workers.ts'
 
 const COPY_BYTES = 32 * MIB
@@ -39,7 +40,7 @@ export type MemberSource =
     }
 
 export interface AssembleContext {
-  readonly image: { readonly path: string; readonly handle: FileHandle }
+  readonly image: PartialFile
   readonly spool: { readonly path: string; readonly handle: FileHandle }
   readonly workers: PackWorkers
   /** Seconds since 1970, in every header. */
@@ -60,7 +61,7 @@ export async function assembleImage(
   const { image, spool, signal, emit } = context
   const placed = placeMembers(members)
   const total = tarArchiveBytes(placed.end)
-  await writing(image.path, () => image.handle.truncate(total))
+  await image.resize(total)
   let done = 0
   const report = (bytes: number): void => {
     done += bytes
@@ -71,7 +72,7 @@ export async function assembleImage(
     await writeHead(context, member, offset)
     if (member.kind === 'spooled') {
       await copySegment({ context, member, to: offset + TAR_BLOCK_BYTES, report })
-      await writing(spool.path, () => spool.handle.truncate(member.place))
+      await cutSpool(spool, member.place)
     } else report(contentBytes(member))
   }
   report(total - done)
@@ -108,17 +109,8 @@ async function writeHead(
   })
   let at = offset
   for (const part of [header, ...content]) {
-    await writing(image.path, () => writeWhole(image.handle, part, at))
+    await image.write(part, at)
     at += part.length
-  }
-}
-
-/** A disk that fills up may take the first part of a write without an error. */
-async function writeWhole(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  let done = 0
-  while (done < bytes.length) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, offset + done)
-    done += bytesWritten
   }
 }
 
@@ -144,8 +136,8 @@ async function copySegment({ context, member, to, report }: SegmentCopy): Promis
   await Promise.all(copies)
 }
 
-async function writing(path: string, work: () => Promise<unknown>): Promise<void> {
-  await work().catch((cause: unknown) => {
-    throw ioError(`writing ${path}`, cause)
+async function cutSpool({ path, handle }: AssembleContext['spool'], bytes: number): Promise<void> {
+  await handle.truncate(bytes).catch((cause: unknown) => {
+    throw ioError(`cutting ${path} to ${bytes} bytes`, cause)
   })
 }

@@ -15,6 +15,10 @@ export interface PartialFile extends AsyncDisposable {
   /** The path under which it is written. */
   readonly path: string
   readonly handle: FileHandle
+  /** Sets its size; what is never written reads as zeros. @throws OsflashError `io` */
+  resize(bytes: number): Promise<void>
+  /** Writes all of `bytes`. @throws OsflashError `io` */
+  write(bytes: Uint8Array, offset: number): Promise<void>
   /** @throws OsflashError `io`; `refused` when the final name was taken meanwhile */
   commit(): Promise<void>
 }
@@ -49,7 +53,20 @@ export async function createPartialFile(options: PartialFileOptions): Promise<Pa
     await handle.close().catch(() => undefined)
     await doing(`removing ${path}`, () => rm(path, { force: true }))
   }
-  return { path, handle, commit, [Symbol.asyncDispose]: dispose }
+  const resize = (bytes: number): Promise<void> =>
+    doing(`resizing ${path}`, () => handle.truncate(bytes))
+  const write = (bytes: Uint8Array, offset: number): Promise<void> =>
+    doing(`writing ${path} at byte ${offset}`, () => writeWhole(handle, bytes, offset))
+  return { path, handle, resize, write, commit, [Symbol.asyncDispose]: dispose }
+}
+
+/** A disk that fills up may take the first part of a write without an error. */
+async function writeWhole(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  let done = 0
+  while (done < bytes.length) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, offset + done)
+    done += bytesWritten
+  }
 }
 
 async function refuseExisting({ path, force }: PartialFileOptions): Promise<void> {
