@@ -55,6 +55,8 @@ export interface RunOptions {
   readonly sink: FrameSink
   /** Also compare the raw bytes with their digest. */
   readonly checkRaw?: boolean
+  /** Told at the first failure: frames that the sink waits for may never come. */
+  readonly onFailure?: (reason: unknown) => void
 }
 
 /** A started engine: threads, slots, tables. */
@@ -133,8 +135,10 @@ async function runFrames(parts: EngineParts, run: RunOptions): Promise<void> {
   let failed = false
   let failure: unknown
   const fail = (reason: unknown): void => {
-    if (!failed) failure = reason
+    if (failed) return
     failed = true
+    failure = reason
+    run.onFailure?.(reason)
   }
   for (const job of run.jobs) {
     const packedSlot = await parts.packedQueue.acquire()

@@ -92,6 +92,15 @@ export async function openImage(source: Source, check: CheckSignatures): Promise
   return image
 }
 
+/** Refuses an image of trees where a disk is wanted, and the other way round. */
+export function expectKind(image: OpenImage, kind: 'disk' | 'tree'): void {
+  const holds = image.manifest.disk === undefined ? 'tree' : 'disk'
+  if (holds === kind) return
+  throw new OsflashError('refused', `unpacking ${image.manifest.name}: it holds a ${holds}`, {
+    hints: [holds === 'disk' ? 'give a file or a block device with --to' : 'give a directory'],
+  })
+}
+
 interface LeadingMember {
   readonly name: string
   readonly limit: LimitName

@@ -14,7 +14,6 @@ import { createHash } from 'node:crypto'
 import type { Source } from '../deliver/source.ts'
 import type { SecretKey } from '../encrypt/keys.ts'
 import { decryptSessionKey } from '../encrypt/session-key.ts'
-import { OsflashError } from '../errors.ts'
 import { type Emit, inPhase } from '../events.ts'
 import { type CheckpointKey, readCheckpoint, removeCheckpoint } from './checkpoint.ts'
 import { startEngine } from './engine.ts'
@@ -128,13 +127,4 @@ async function resumeFrom(options: UnpackOptions, key: CheckpointKey): Promise<n
 
 function signalOf(options: { readonly signal?: AbortSignal }): { signal?: AbortSignal } {
   return options.signal === undefined ? {} : { signal: options.signal }
-}
-
-/** Refuses an image of trees where a disk is wanted, and the other way round. */
-export function expectKind(image: OpenImage, kind: 'disk' | 'tree'): void {
-  const holds = image.manifest.disk === undefined ? 'tree' : 'disk'
-  if (holds === kind) return
-  throw new OsflashError('refused', `unpacking ${image.manifest.name}: it holds a ${holds}`, {
-    hints: [holds === 'disk' ? 'give a file or a block device with --to' : 'give a directory'],
-  })
 }

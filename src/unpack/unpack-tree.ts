@@ -1,0 +1,156 @@
+/**
+ * Unpacks an image of file trees into a directory.
+ *
+ * 1. Frames are decoded in parallel, as for a disk, but handed on in order: the bytes are a tar.
+ * 2. Runs of zeros, which have no frame, are put back between them.
+ * 3. The tree sink checks every header before it makes anything (tree/).
+ *
+ * Not promised: going on after an interruption; a tree is started again in an empty directory.
+ */
+import { join } from 'node:path'
+import type { Source } from '../deliver/source.ts'
+import type { SecretKey } from '../encrypt/keys.ts'
+import { decryptSessionKey } from '../encrypt/session-key.ts'
+import { type Emit, inPhase } from '../events.ts'
+import { MIB } from '../units.ts'
+import { type Engine, startEngine } from './engine.ts'
+import { frameJobs } from './frame-job.ts'
+import { type CheckSignatures, expectKind, openImage } from './image.ts'
+import { type LoadedPayload, loadPayloads } from './payload.ts'
+import { openTreeSink, type TreeSink } from './tree/tree-sink.ts'
+
+/** Frames that wait for their turn while an earlier one is still being decoded. */
+const FRAMES_WAITING = 4
+
+export interface UnpackTreeOptions {
+  readonly source: Source
+  readonly check: CheckSignatures
+  readonly identities: readonly SecretKey[]
+  /** Empty or not there yet; an image of several trees makes a folder for each. */
+  readonly directory: string
+  readonly workers?: number
+  readonly emit: Emit
+  readonly signal: AbortSignal
+}
+
+export interface UnpackTreeReport {
+  readonly entries: number
+  readonly bytes: number
+  readonly frames: number
+}
+
+/** @throws OsflashError of any code; what was made stays for the operator to look at */
+export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTreeReport> {
+  const { source, emit, signal } = options
+  const image = await openImage(source, options.check)
+  expectKind(image, 'tree')
+  const sessionKey = await decryptSessionKey(image.keysBytes, options.identities)
+  const payloads = await loadPayloads(image)
+  await using engine = startEngine({
+    source,
+    payloads,
+    aead: image.manifest.encryption.aead,
+    sessionKey,
+    sinkDepth: FRAMES_WAITING,
+    signal,
+    ...(options.workers === undefined ? {} : { workers: options.workers }),
+  })
+  const total = payloads.reduce((sum, { entry }) => sum + entry.rawBytes, 0)
+  let bytes = 0
+  const progress = (written: number): void => {
+    bytes += written
+    emit({ event: 'progress', phase: 'extracting', done: bytes, total, unit: 'bytes' })
+  }
+  await inPhase(emit, 'extracting', async () => {
+    for (const [number, payload] of payloads.entries()) {
+      const { name } = payload.entry
+      const directory = payloads.length === 1 ? options.directory : join(options.directory, name)
+      await extract({ ...options, directory }, { engine, payload, number, progress })
+    }
+  })
+  const entries = payloads.reduce((sum, payload) => sum + entriesOf(payload), 0)
+  const frames = payloads.reduce((sum, { index }) => sum + index.frames.length, 0)
+  return { entries, bytes, frames }
+}
+
+interface TreePart {
+  readonly engine: Engine
+  readonly payload: LoadedPayload
+  readonly number: number
+  readonly progress: (written: number) => void
+}
+
+async function extract(options: UnpackTreeOptions, part: TreePart): Promise<void> {
+  const { directory, signal, emit } = options
+  const entries = entriesOf(part.payload)
+  const tree = openTreeSink({ directory, entries, signal, emit })
+  try {
+    const writer = inOrder(tree, part)
+    await part.engine.run({
+      jobs: frameJobs(part.payload, part.number),
+      sink: (job, raw) => writer.write(job.frame, job.rawOffset, raw),
+      onFailure: (reason) => writer.giveUp(reason),
+    })
+    await writer.zeros(part.payload.entry.rawBytes)
+    await tree.end()
+  } catch (error) {
+    await tree.abort()
+    throw error
+  }
+}
+
+interface OrderedWriter {
+  /** Waits for the frame's turn. */
+  write(frame: number, rawOffset: number, raw: Uint8Array): Promise<void>
+  /** Writes zeros up to this place of the tar. */
+  zeros(upTo: number): Promise<void>
+  /** Frames that wait for one that will not come fail with this reason. */
+  giveUp(reason: unknown): void
+}
+
+interface Turn {
+  readonly take: () => void
+  readonly fail: (reason: unknown) => void
+}
+
+function inOrder(tree: TreeSink, { progress }: TreePart): OrderedWriter {
+  const waiting = new Map<number, Turn>()
+  let turn = 0
+  let position = 0
+  let lost: { readonly reason: unknown } | undefined
+  const put = async (bytes: Uint8Array): Promise<void> => {
+    await tree.write(bytes)
+    position += bytes.length
+    progress(bytes.length)
+  }
+  const zeros = async (upTo: number): Promise<void> => {
+    while (position < upTo) await put(new Uint8Array(Math.min(MIB, upTo - position)))
+  }
+  const myTurn = (frame: number): Promise<void> =>
+    new Promise((take, fail) => {
+      if (lost !== undefined) fail(lost.reason)
+      else if (frame === turn) take()
+      else waiting.set(frame, { take, fail })
+    })
+  return {
+    zeros,
+    write: async (frame, rawOffset, raw) => {
+      await myTurn(frame)
+      await zeros(rawOffset)
+      await put(raw)
+      turn = frame + 1
+      waiting.get(turn)?.take()
+      waiting.delete(turn)
+    },
+    giveUp: (reason) => {
+      lost = { reason }
+      for (const { fail } of waiting.values()) fail(reason)
+      waiting.clear()
+    },
+  }
+}
+
+function entriesOf(payload: LoadedPayload): number {
+  const { place } = payload.entry
+  return place.kind === 'tree' ? place.entries : 0
+}
