@@ -39,7 +39,7 @@ function writerTo(stream: NodeJS.WriteStream, name: string): TextWriter {
 
 function makeReader(json: boolean): ProgressReader {
   if (json) return jsonProgress(stderr, nowMs)
-  const live = stderr.isTerminal && process.env['TERM'] !== 'dumb'
+  const live = stderr.isTerminal && process.env.TERM !== 'dumb'
   return live ? liveProgress(process.stderr, nowMs) : plainProgress(stderr, nowMs)
 }
 

@@ -24,7 +24,7 @@ export interface ProgressReader {
 export type ClockMs = () => number
 
 const JSON_GAP_MS = 100
-const PLAIN_STEP = 0.1
+const PLAIN_STEPS = 10
 const PLAIN_GAP_MS = 5_000
 /** Ten steps of a phase that takes less than this are no news. */
 const PLAIN_QUIET_MS = 500
@@ -73,7 +73,7 @@ export function plainProgress(stderr: TextWriter, nowMs: ClockMs): ProgressReade
 class PlainPhase {
   readonly meter: PhaseMeter
   #lineMs: number
-  #lineFraction = 0
+  #lineStep = 0
 
   constructor(phase: string, nowMs: number) {
     this.meter = new PhaseMeter(phase, nowMs)
@@ -85,10 +85,11 @@ class PlainPhase {
     this.meter.note(event, nowMs)
     const fraction = this.meter.fraction() ?? 0
     const gapMs = nowMs - this.#lineMs
-    const step = fraction - this.#lineFraction >= PLAIN_STEP && gapMs >= PLAIN_QUIET_MS
-    if ((!step && gapMs < PLAIN_GAP_MS) || fraction === 1) return undefined
+    const step = Math.floor(fraction * PLAIN_STEPS)
+    const further = step > this.#lineStep && gapMs >= PLAIN_QUIET_MS
+    if ((!further && gapMs < PLAIN_GAP_MS) || fraction === 1) return undefined
     this.#lineMs = nowMs
-    this.#lineFraction = fraction
+    this.#lineStep = step
     return this.meter.describe(nowMs)
   }
 }

@@ -44,7 +44,7 @@ export async function runProgram(around: ProgramSurroundings): Promise<number> {
   } catch (thrown) {
     const error = reportable(thrown, around.signal)
     await reader.close()
-    const debug = (around.env['OSFLASH_DEBUG'] ?? '') !== ''
+    const debug = (around.env.OSFLASH_DEBUG ?? '') !== ''
     around.stderr.write(renderFailure(error, { json, debug }))
     return exitStatus(error)
   } finally {
