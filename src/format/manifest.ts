@@ -73,6 +73,7 @@ const place = z.discriminatedUnion('kind', [
 
 const segment = z.strictObject({
   bytes: count,
+  /** The literal data packet: its header of 12 bytes, and the frames. */
   plainBytes: z.number().int().min(0).max(LIMITS.segmentPlainBytes),
   sha256: digest,
 })

@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto'
 import { blockRange } from '../encrypt/blocks.ts'
 import {
+  LITERAL_HEADER_BYTES,
   parseSegmentHeader,
   type SegmentGeometry,
   segmentGeometry,
@@ -112,7 +113,7 @@ function checkPlainBytes(
   at: { readonly i: number; readonly firstFrame: number; readonly frameCount: number },
 ): void {
   const frames = index.frames.slice(at.firstFrame, at.firstFrame + at.frameCount)
-  const bytes = frames.reduce((sum, frame) => sum + frame.packedLength, 0)
+  const bytes = frames.reduce((sum, frame) => sum + frame.packedLength, LITERAL_HEADER_BYTES)
   const name = segmentMember(entry.name, at.i, entry.codec)
   enforce('segmentPlainBytes', bytes, name)
   if (bytes !== entry.segments[at.i]?.plainBytes) {
