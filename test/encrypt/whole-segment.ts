@@ -73,6 +73,17 @@ export function openSegment(
   member: Uint8Array,
   order: (chunkCount: number) => number[] = ascending,
 ): Uint8Array {
+  const plaintext = openPlaintext(sessionKey, member, order)
+  parseLiteralHeader(plaintext, plaintext.length)
+  return plaintext.subarray(LITERAL_HEADER_BYTES)
+}
+
+/** Opens a member and gives its plaintext, whatever packet that is. */
+export function openPlaintext(
+  sessionKey: Uint8Array,
+  member: Uint8Array,
+  order: (chunkCount: number) => number[] = ascending,
+): Uint8Array {
   const cipher = parseSegmentHeader(member, member.length)
   const geometry = segmentGeometry({
     memberBytes: member.length,
@@ -87,6 +98,5 @@ export function openSegment(
     openChunk(key, { index, input, out })
   }
   checkFinalTag(key, geometry, member.subarray(member.length - TAG_BYTES))
-  parseLiteralHeader(plaintext, plaintext.length)
-  return plaintext.subarray(LITERAL_HEADER_BYTES)
+  return plaintext
 }
