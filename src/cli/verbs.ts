@@ -8,6 +8,11 @@
  * stages inside its action.
  */
 
+import { verb as inspect } from './inspect.ts'
+import { verb as keygen } from './keygen.ts'
+import { verb as rewrap } from './rewrap.ts'
+import { verb as unpack } from './unpack.ts'
 import type { Verb } from './verb.ts'
+import { verb as verify } from './verify.ts'
 
-export const verbs: readonly Verb[] = []
+export const verbs: readonly Verb[] = [keygen, rewrap, inspect, verify, unpack]

@@ -1,0 +1,82 @@
+/**
+ * `osflash inspect IMAGE`: what an image says of itself, without any key.
+ *
+ * 1. Describes; believes nothing. Whoever needs trust runs `osflash verify`.
+ * 2. Text for people, `--json` for machines: the same facts.
+ */
+import { openFileSource } from '../deliver/file.ts'
+import { formatBytes } from '../units.ts'
+import { describeImage, type ImageDescription } from '../unpack/inspect.ts'
+import type { Verb } from './verb.ts'
+
+export const verb: Verb = {
+  name: 'inspect',
+  register: (program, context) => {
+    program
+      .command('inspect')
+      .argument('<image>', 'path of the image')
+      .description('show layout, sizes, recipients and signers; needs no key')
+      .addHelpText(
+        'after',
+        `
+Examples:
+  osflash inspect debian-13.osimg
+  osflash inspect --json debian-13.osimg | jq '.payloads[].indexDigest'`,
+      )
+      .action(async (path: string) => {
+        await using source = await openFileSource(path)
+        const description = await describeImage(source)
+        context.stdout.write(
+          context.json ? `${JSON.stringify(description)}\n` : renderDescription(description),
+        )
+      })
+  },
+}
+
+/** The description as text, a fact a line. */
+export function renderDescription(image: ImageDescription): string {
+  const { manifest } = image
+  const lines = [
+    `${image.path}: ${manifest.name}, sequence ${manifest.sequence}, made ${manifest.created}`,
+    `  size       ${formatBytes(image.imageBytes)}`,
+    `  system     ${systemText(image)}`,
+    `  sealed     AES-256 ${manifest.encryption.aead.toUpperCase()}`,
+    ...(manifest.expires === undefined ? [] : [`  expires    ${manifest.expires}`]),
+    ...image.recipients.map((one) => `  recipient  ${one.name ?? '(not named)'}`),
+    ...image.signers.map((one) => `  signer     ${one.issuer ?? '(not named)'} (not checked)`),
+    ...diskLines(image),
+    ...payloadLines(image),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function systemText({ manifest }: ImageDescription): string {
+  const { os } = manifest
+  const title = os.title ?? ([os.id, os.version].filter(Boolean).join(' ') || os.family)
+  const firmware = manifest.firmware.join(' and ')
+  return `${title}, ${manifest.architecture}${firmware === '' ? '' : `, boots under ${firmware}`}`
+}
+
+function diskLines({ manifest: { disk } }: ImageDescription): string[] {
+  if (disk === undefined) return []
+  const { table, sectorBytes, minimumBytes } = disk
+  const head = `  disk       ${table.kind}, from ${formatBytes(minimumBytes)}, sectors of ${sectorBytes} bytes`
+  const partitions = disk.partitions.map((partition) => {
+    const bytes = formatBytes(partition.sectors * sectorBytes).padStart(9)
+    const kind = partition.fileSystem?.kind ?? '-'
+    const grows = partition.grow ? ', grows' : ''
+    return `    ${String(partition.number).padStart(2)}  ${bytes}  ${kind.padEnd(9)} ${partition.name}${grows}`
+  })
+  return [head, ...partitions]
+}
+
+function payloadLines(image: ImageDescription): string[] {
+  return image.payloads.flatMap((payload) => [
+    `  payload    ${payload.name}: ${formatBytes(payload.rawBytes)} in ${payload.frames} frames, ` +
+      `${payload.segments} segments`,
+    `    data ${formatBytes(payload.dataBytes)}, zero ${formatBytes(payload.zeroBytes)}, ` +
+      `unused ${formatBytes(payload.unusedBytes)}`,
+    `    packed ${formatBytes(payload.packedBytes)} (${payload.codec}, ${payload.ratio.toFixed(2)} : 1)`,
+    `    index ${payload.indexDigest}`,
+  ])
+}

@@ -1,0 +1,26 @@
+/**
+ * What `build`, `pack` and `rewrap` tell at their end.
+ *
+ * 1. Text: size, ratio, and where the time went.
+ * 2. JSON: the whole report of the image writer.
+ */
+import type { PackReport } from '../pack/image/report.ts'
+import { formatBytes, formatDuration } from '../units.ts'
+import type { VerbContext } from './verb.ts'
+
+export function tellPacked(context: VerbContext, output: string, report: PackReport): void {
+  if (context.json) {
+    context.stdout.write(`${JSON.stringify({ output, ...report })}\n`)
+    return
+  }
+  const { bytes, rawBytes, dataBytes, frames, segments } = report
+  const seconds = Object.entries(report.seconds)
+    .map(([phase, duration]) => `${phase} ${formatDuration(duration)}`)
+    .join(', ')
+  const ratio = bytes === 0 ? 0 : dataBytes / bytes
+  context.stdout.write(
+    `${output}: ${formatBytes(bytes)} (${ratio.toFixed(2)} : 1) ` +
+      `of ${formatBytes(dataBytes)} data on ${formatBytes(rawBytes)}; ` +
+      `${frames} frames in ${segments} segments; ${seconds}\n`,
+  )
+}

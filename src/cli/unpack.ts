@@ -1,0 +1,144 @@
+/**
+ * `osflash unpack IMAGE --to TARGET`: writes an image to a disk, a disk file or a directory.
+ *
+ * 1. A new file gets its name when it is complete; until then it is `TARGET.partial`.
+ * 2. The checkpoint lies beside a file, and in /var/lib/osflash for a device.
+ * 3. `--dry-run` prints the plan and touches nothing.
+ */
+import { mkdir, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { openFileSource } from '../deliver/file.ts'
+import { OsflashError } from '../errors.ts'
+import { formatBytes, formatDuration } from '../units.ts'
+import { planUnpack, unpackDisk } from '../unpack/unpack-disk.ts'
+import { unpackTree } from '../unpack/unpack-tree.ts'
+import { secretKeysOf, trustOf } from './key-files.ts'
+import { planFacts, renderPlan } from './plan-text.ts'
+import { type ReadingOptions, readingOptions, size } from './shared-options.ts'
+import type { Verb, VerbContext } from './verb.ts'
+
+interface UnpackVerbOptions extends ReadingOptions {
+  readonly to: string
+  readonly size?: number
+  readonly force?: boolean
+  readonly resume?: boolean
+  readonly verify?: boolean
+  readonly dryRun?: boolean
+  readonly checkpoint?: string
+}
+
+export const verb: Verb = {
+  name: 'unpack',
+  register: (program, context) => {
+    const command = program
+      .command('unpack')
+      .argument('<image>', 'path of the image')
+      .description('write an image to a disk, a disk file or a directory')
+      .requiredOption('--to <target>', 'block device, file, or directory (for trees)')
+      .option(
+        '--size <size>',
+        'size of a new file, such as 20GiB (default: as small as it goes)',
+        size,
+      )
+      .option('--force', 'write into a file that exists')
+      .option('--resume', 'go on after an interruption')
+      .option('--verify', 'read back what was written, past the page cache')
+      .option('--dry-run', 'print the plan and write nothing')
+      .option('--checkpoint <file>', 'where to remember how far it is')
+    readingOptions(command)
+      .addHelpText(
+        'after',
+        `
+Examples:
+  osflash unpack debian-13.osimg --to disk.img --trust signer.pub --identity recipient.key
+  osflash unpack debian-13.osimg --to /dev/sdX --verify --trust signer.pub --identity recipient.key
+  osflash unpack debian-13.osimg --to disk.img --resume --trust signer.pub --identity recipient.key
+
+A block device is overwritten. It is refused while anything on it is mounted or in use.`,
+      )
+      .action((path: string, options: UnpackVerbOptions) => unpack(path, options, context))
+  },
+}
+
+async function unpack(
+  path: string,
+  options: UnpackVerbOptions,
+  context: VerbContext,
+): Promise<void> {
+  const check = await trustOf(options)
+  await using source = await openFileSource(path)
+  const fileBytes = options.size === undefined ? {} : { fileBytes: options.size }
+  if (options.dryRun) {
+    const plan = await planUnpack({ source, check, ...fileBytes })
+    context.stdout.write(context.json ? `${JSON.stringify(planFacts(plan))}\n` : renderPlan(plan))
+    return
+  }
+  const identities = await identitiesOf(options)
+  const { emit, signal } = context
+  const workers = options.workers === undefined ? {} : { workers: options.workers }
+  const common = { source, check, identities, emit, signal, ...workers }
+  const startMs = performance.now()
+  if (await isDirectory(options.to)) {
+    const report = await unpackTree({ ...common, directory: options.to })
+    tell(context, { to: options.to, startMs }, { ...report })
+    return
+  }
+  const { plan: _, ...report } = await unpackDisk({
+    ...common,
+    ...fileBytes,
+    to: options.to,
+    overwrite: options.force ?? false,
+    resume: options.resume ?? false,
+    verify: options.verify ?? false,
+    checkpointPath: await checkpointPath(options),
+  })
+  tell(context, { to: options.to, startMs }, { ...report, verified: options.verify ?? false })
+}
+
+async function identitiesOf(options: UnpackVerbOptions) {
+  if (options.identity === undefined) {
+    throw new OsflashError('usage', 'no --identity given: the image cannot be decrypted', {
+      hints: ['--identity recipient.key'],
+    })
+  }
+  return secretKeysOf(options.identity, options.passphraseFile)
+}
+
+interface Written {
+  readonly to: string
+  readonly startMs: number
+}
+
+function tell(
+  context: VerbContext,
+  { to, startMs }: Written,
+  report: { readonly bytes: number; readonly frames: number; readonly verified?: boolean },
+): void {
+  const seconds = (performance.now() - startMs) / 1000
+  const rate = formatBytes(Math.round(report.bytes / seconds))
+  const verified = report.verified ? ', read back and equal' : ''
+  const text = `${to}: ${formatBytes(report.bytes)} in ${report.frames} frames, ${formatDuration(seconds)} (${rate}/s)${verified}\n`
+  context.stdout.write(context.json ? `${JSON.stringify({ to, seconds, ...report })}\n` : text)
+}
+
+/** Beside a file; for a device in the state folder of the system. */
+async function checkpointPath(options: UnpackVerbOptions): Promise<string> {
+  if (options.checkpoint !== undefined) return options.checkpoint
+  const isDevice = await stat(options.to).then(
+    (target) => target.isBlockDevice(),
+    () => false,
+  )
+  if (!isDevice) return `${options.to}.checkpoint`
+  const path = join('/var/lib/osflash', `${basename(options.to)}.checkpoint`)
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  return path
+}
+
+/** An existing directory, or a name that ends like one. */
+async function isDirectory(path: string): Promise<boolean> {
+  if (path.endsWith('/')) return true
+  return stat(path).then(
+    (target) => target.isDirectory(),
+    () => false,
+  )
+}

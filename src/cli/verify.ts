@@ -1,0 +1,52 @@
+/**
+ * `osflash verify IMAGE`: whether an image is whole, and signed by whom.
+ *
+ * 1. Without an identity: signatures and all digests.
+ * 2. With one: every frame, down to its raw bytes.
+ */
+import { openFileSource } from '../deliver/file.ts'
+import { formatBytes } from '../units.ts'
+import { verifyImage } from '../unpack/verify.ts'
+import { secretKeysOf, trustOf } from './key-files.ts'
+import { type ReadingOptions, readingOptions } from './shared-options.ts'
+import type { Verb } from './verb.ts'
+
+export const verb: Verb = {
+  name: 'verify',
+  register: (program, context) => {
+    const command = program
+      .command('verify')
+      .argument('<image>', 'path of the image')
+      .description('check signatures and digests; with --identity every frame')
+    readingOptions(command)
+      .addHelpText(
+        'after',
+        `
+Examples:
+  osflash verify debian-13.osimg --trust signer.pub
+  osflash verify debian-13.osimg --trust signer.pub --identity recipient.key`,
+      )
+      .action(async (path: string, options: ReadingOptions) => {
+        const check = await trustOf(options)
+        const identities = await secretKeysOf(options.identity ?? [], options.passphraseFile)
+        await using source = await openFileSource(path)
+        const { emit, signal } = context
+        const workers = options.workers === undefined ? {} : { workers: options.workers }
+        const { image, ...counts } = await verifyImage({
+          source,
+          check,
+          identities,
+          emit,
+          signal,
+          ...workers,
+        })
+        const signers = image.signers.map((signer) => signer.primaryFingerprint)
+        const report = { path, ok: true, signers, ...counts }
+        const by =
+          signers.length === 0 ? 'signature not checked' : `signed by ${signers.join(', ')}`
+        const frames = counts.frames === 0 ? '' : `, ${counts.frames} frames opened`
+        const text = `${path}: whole, ${formatBytes(counts.packedBytes)} packed, ${counts.blocks} blocks${frames}; ${by}\n`
+        context.stdout.write(context.json ? `${JSON.stringify(report)}\n` : text)
+      })
+  },
+}
