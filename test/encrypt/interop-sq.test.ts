@@ -24,7 +24,8 @@ const DIALECTS = {
   },
   new: {
     generate: [
-      ...['key', 'generate', '--own-key', '--no-userids', '--without-password'],
+      // OpenPGP.js reads no version 4 key without a user ID.
+      ...['key', 'generate', '--own-key', '--name', 'new', '--without-password'],
       ...['--output', 'KEY', '--rev-cert', 'REV'],
     ],
     sign: ['sign', '--signer-file', 'KEY', '--signature-file', 'SIG', 'DATA'],

@@ -68,13 +68,22 @@ export async function refereeVerifies(
   })
 }
 
+/** A shell line and its `$1`, `$2` … */
 interface RootCommand {
   readonly script: string
   readonly names: readonly string[]
   readonly sink: Writable
 }
 
-async function inRoot(root: RefereeRoot, folder: string, command: RootCommand): Promise<void> {
+/**
+ * Runs a shell line in a folder ROOT/tmp/NAME of the root.
+ * @throws OsflashError `process`
+ */
+export async function inRoot(
+  root: RefereeRoot,
+  folder: string,
+  command: RootCommand,
+): Promise<void> {
   const inside = `/tmp/${basename(folder)}`
   const script = `cd "$0" && ${command.script}`
   await run(
