@@ -59,6 +59,9 @@ export interface RunOptions {
   readonly onFailure?: (reason: unknown) => void
 }
 
+/** Looks at checked blocks; their slot is used again once the promise has settled. */
+export type SealedReader = (sealed: Uint8Array) => Promise<void>
+
 /** A started engine: threads, slots, tables. */
 export interface Engine extends AsyncDisposable {
   readonly workers: number
@@ -68,7 +71,7 @@ export interface Engine extends AsyncDisposable {
   readonly packedSlotBytes: number
   run(options: RunOptions): Promise<void>
   /** Reads whole blocks and compares them with their digests; `offset` is in the image. */
-  checkBlocks(run: BlockRun, offset: number, seen: (sealed: Uint8Array) => void): Promise<void>
+  checkBlocks(run: BlockRun, offset: number, seen: SealedReader): Promise<void>
   /** Lends a raw slot to `read`, then says whether it holds the frame (or zeros). */
   compare(job: FrameJob, read: (raw: Uint8Array) => Promise<void>): Promise<boolean>
   isZero(length: number, read: (raw: Uint8Array) => Promise<void>): Promise<boolean>
@@ -185,17 +188,18 @@ async function moveFrame(parts: EngineParts, run: RunOptions, frame: FrameUnderW
 interface BlockCheck {
   readonly run: BlockRun
   readonly offset: number
-  readonly seen: (sealed: Uint8Array) => void
+  readonly seen: SealedReader
 }
 
 async function checkBlocks(parts: EngineParts, check: BlockCheck): Promise<void> {
   const { run, offset, seen } = check
   const slot = await parts.packedQueue.acquire()
   try {
+    throwIfCancelled(parts.signal)
     const sealed = slotView(parts.packed, slot, run.sealedBytes)
     await parts.source.read(offset, sealed)
     await parts.pool.run(blocksNumbers(run, slot))
-    seen(sealed)
+    await seen(sealed)
   } finally {
     parts.packedQueue.release(slot)
   }

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto'
 import type { Source } from '../deliver/source.ts'
 import { blockRange } from '../encrypt/blocks.ts'
 import type { SecretKey } from '../encrypt/keys.ts'
+import { SEGMENT_HEADER_BYTES, type SegmentGeometry, TAG_BYTES } from '../encrypt/segment-layout.ts'
 import { decryptSessionKey } from '../encrypt/session-key.ts'
 import { OsflashError, throwIfCancelled } from '../errors.ts'
 import { type Emit, inPhase } from '../events.ts'
@@ -101,30 +102,50 @@ interface SegmentCheck {
   readonly total: number
 }
 
-/** Checks the blocks of a segment, in runs that fit a slot; gives the SHA-256 of the member. */
+/**
+ * Checks the blocks of a segment, in runs that fit a slot; gives the SHA-256 of the member.
+ * Runs are read and checked side by side; only the SHA-256 takes them in turn.
+ */
 async function hashSegment({ options, engine }: Checking, check: SegmentCheck): Promise<string> {
   const { geometry, contentOffset } = check.segment
   const hash = createHash('sha256')
-  const chunksMax = Math.max(
-    1,
-    Math.floor((engine.packedSlotBytes - 64) / (geometry.chunkBytes + 16)),
-  )
-  for (let first = 0; first < geometry.chunkCount; first += chunksMax) {
-    throwIfCancelled(options.signal)
-    const last = Math.min(first + chunksMax, geometry.chunkCount) - 1
-    const { offset, bytes } = blockRange(geometry, first, last)
-    const { payload, number } = check
-    const run = { payload, segment: number, firstChunk: first, lastChunk: last, sealedBytes: bytes }
-    await engine.checkBlocks(run, contentOffset + offset, (sealed) => hash.update(sealed))
-    options.emit({
-      event: 'progress',
-      phase: 'checking blocks',
-      done: check.before + offset + bytes,
-      total: check.total,
-      unit: 'bytes',
+  const checks: Promise<void>[] = []
+  for (const run of blockRuns(geometry, engine.packedSlotBytes)) {
+    const { offset, bytes, first: firstChunk, last: lastChunk } = run
+    const { payload, number: segment } = check
+    const blocks = { payload, segment, firstChunk, lastChunk, sealedBytes: bytes }
+    const earlier = checks.at(-1) ?? Promise.resolve()
+    const checked = engine.checkBlocks(blocks, contentOffset + offset, async (sealed) => {
+      await earlier
+      hash.update(sealed)
+      const done = check.before + offset + bytes
+      const { total } = check
+      options.emit({ event: 'progress', phase: 'checking blocks', done, total, unit: 'bytes' })
     })
+    checks.push(checked)
+  }
+  for (const result of await Promise.allSettled(checks)) {
+    if (result.status === 'rejected') throw result.reason
   }
   return hash.digest('hex')
+}
+
+interface BlockRunPlace {
+  readonly offset: number
+  readonly bytes: number
+  readonly first: number
+  readonly last: number
+}
+
+function* blockRuns(geometry: SegmentGeometry, slotBytes: number): Generator<BlockRunPlace> {
+  const chunks = Math.floor(
+    (slotBytes - SEGMENT_HEADER_BYTES - TAG_BYTES) / (geometry.chunkBytes + TAG_BYTES),
+  )
+  const step = Math.max(1, chunks)
+  for (let first = 0; first < geometry.chunkCount; first += step) {
+    const last = Math.min(first + step, geometry.chunkCount) - 1
+    yield { ...blockRange(geometry, first, last), first, last }
+  }
 }
 
 async function checkFrames(checking: Checking): Promise<{ frames: number; rawBytes: number }> {

@@ -36,7 +36,7 @@ export interface PaxRecords {
 export const NO_PAX: PaxRecords = { xattrs: [] }
 
 const XATTR_PREFIX = 'SCHILY.xattr.'
-const XATTR_NAME = /^(user|trusted|security|system)\.[^\0-\x20\x7f]+$/
+const XATTR_NAME = /^(user|trusted|security|system)\.[^\0]+$/
 const WHOLE = /^(0|[1-9][0-9]{0,15})$/
 const SECONDS = /^-?[0-9]{1,12}(\.[0-9]{1,20})?$/
 /** Keys whose value is not restored: owners go by number. */
