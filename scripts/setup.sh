@@ -3,7 +3,7 @@
 #
 # 1. Ask dpkg which packages of packages.txt are missing; install only those.
 # 2. Not root (or no apt): print the line to run and exit 3.
-# 3. `npm ci` when node_modules is missing or older than package-lock.json.
+# 3. npm installs what package-lock.json says when node_modules is missing or older than it.
 # 4. Check that the Node of the package and the native add-on start.
 #
 # Does nothing, in less than half a second, when nothing is missing.
@@ -59,7 +59,10 @@ modules_current() {
 install_modules() {
   modules_current && return 0
   say "installing node_modules"
-  npm ci --no-audit --no-fund >&2
+  # Not `npm ci`: it refuses a lock file without the binaries for other platforms, and some
+  # registries do not hold all of them. --no-save leaves the lock file as it is. Warnings are
+  # about the Node that runs npm; the package `node` brings the one that is needed.
+  npm install --no-save --no-audit --no-fund --loglevel=error >&2
   # npm keeps the time of the lock file in some versions; the next run compares times.
   touch node_modules/.package-lock.json
 }
