@@ -42,6 +42,7 @@ interface Failure {
   readonly code: ErrorCode
   readonly message: string
   readonly data: ErrorData
+  readonly hints: readonly string[]
 }
 
 /** Starts the threads. */
@@ -64,7 +65,8 @@ export function startWorkerPool(options: PoolOptions): WorkerPool {
     const waiting = running.get(worker)
     running.delete(worker)
     if (isFailure(answer)) {
-      waiting?.reject(new OsflashError(answer.code, answer.message, { data: answer.data }))
+      const { code, message, data, hints } = answer
+      waiting?.reject(new OsflashError(code, message, { data, hints }))
     } else waiting?.resolve(answer)
     next(worker)
   }
@@ -115,10 +117,11 @@ export function answerJobs(port: MessagePort | null, handle: (job: Numbers) => N
 
 function failureOf(error: unknown): Failure {
   if (error instanceof OsflashError) {
-    return { code: error.code, message: error.message, data: error.data }
+    const { code, message, data, hints } = error
+    return { code, message, data, hints }
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return { code: 'unexpected', message: text, data: {} }
+  return { code: 'unexpected', message: text, data: {}, hints: [] }
 }
 
 function isFailure(answer: Numbers | Failure): answer is Failure {
