@@ -6,7 +6,7 @@
  *   1          5          0xFF and the body length, 32 bits, big-endian
  *   6          4          version 2, cipher 9 (AES-256), AEAD 2 (OCB) or 3 (GCM), chunk octet c
  *   10         32         salt
- *   42         n          chunks: 2^(c+6) octets (the last may be shorter), each with a 16-octet tag
+ *   42         n          chunks: 2^(c+6) octets (the last may be shorter), each with its tag (16)
  *   42 + n     16         final tag
  *
  * 1. `parseSegmentHeader` refuses every other header, and a length that the member does not have.

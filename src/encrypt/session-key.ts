@@ -19,7 +19,7 @@ import { type Certificate, fingerprintOf, isLocked, lockedKey, type SecretKey } 
 import { openpgpConfig } from './openpgp-config.ts'
 import { cutRecipients, type Recipient, recipientText } from './recipient.ts'
 
-export const SESSION_KEY_BYTES = 32
+const SESSION_KEY_BYTES = 32
 
 /** A new session key. */
 export function generateSessionKey(): Uint8Array {

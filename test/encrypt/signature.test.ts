@@ -208,7 +208,7 @@ test('with a clock, a signature from more than 24 h ahead does not count', async
   expect((await at(created + 10_000 * HOUR_MS)).signers).toHaveLength(1)
 })
 
-test('a key revoked as compromised verifies nothing, a superseded one what was before', async () => {
+test('a key revoked as compromised verifies nothing, as superseded what it signed', async () => {
   const signatures = await signDetached(bytes, [signer.key])
   const revoked = async (flag: enums.reasonForRevocation) => {
     const { privateKey } = await revokeKey({
@@ -229,7 +229,7 @@ test('a key revoked as compromised verifies nothing, a superseded one what was b
   )
 })
 
-test('an unknown version beside a good signature does no harm, alone it does not count', async () => {
+test('an unknown version beside a good signature does no harm', async () => {
   const unknown = Uint8Array.of(0xc2, 3, 9, 0, 0)
   const good = await signDetached(bytes, [signer.key])
   const trusted = [signer.cert]
