@@ -61,7 +61,7 @@ export async function packImage(source: ImageSource, options: PackOptions): Prom
   const bytes = await inPhase(emit, 'assembling', () =>
     assembleImage(members, { image, spool, workers, mtime, signal, emit }),
   )
-  await inPhase(emit, 'flushing', () => image.commit())
+  await inPhase(emit, 'flushing', () => image.commit(signal))
   return reportOf({ source, packed, bytes, seconds })
 }
 

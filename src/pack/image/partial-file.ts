@@ -9,7 +9,7 @@
  */
 import { access, type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { errnoOf, ioError, OsflashError } from '../../errors.ts'
+import { errnoOf, ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
 
 export interface PartialFile extends AsyncDisposable {
   /** The path under which it is written. */
@@ -19,8 +19,11 @@ export interface PartialFile extends AsyncDisposable {
   resize(bytes: number): Promise<void>
   /** Writes all of `bytes`. @throws OsflashError `io` */
   write(bytes: Uint8Array, offset: number): Promise<void>
-  /** @throws OsflashError `io`; `refused` when the final name was taken meanwhile */
-  commit(): Promise<void>
+  /**
+   * Ends with the file under its final name.
+   * @throws OsflashError `io`; `refused` when the name was taken meanwhile; `cancelled`
+   */
+  commit(signal: AbortSignal | undefined): Promise<void>
 }
 
 export interface PartialFileOptions {
@@ -40,8 +43,9 @@ export async function createPartialFile(options: PartialFileOptions): Promise<Pa
     throw errnoOf(cause) === 'EEXIST' ? taken(path) : ioError(`creating ${path}`, cause)
   })
   let committed = false
-  const commit = async (): Promise<void> => {
+  const commit = async (signal: AbortSignal | undefined): Promise<void> => {
     await doing(`flushing ${path}`, () => handle.sync())
+    throwIfCancelled(signal)
     await handle.close()
     await refuseExisting(options)
     await doing(`renaming ${path} to ${options.path}`, () => rename(path, options.path))

@@ -72,7 +72,7 @@ export async function rewrapImage(path: string, options: RewrapOptions): Promise
   const mode = (await image.handle.stat()).mode & 0o777
   await using partial = await createPartialFile({ path: options.output ?? path, force, mode })
   const bytes = await writeRewrapped({ image, front, keys, partial, options })
-  await partial.commit()
+  await partial.commit(options.signal)
   return { keysBytesBefore: front.keys.content.length, keysBytes: keys.length, bytes }
 }
 

@@ -3,7 +3,7 @@
  * It is slow and reads everything into memory; it shares no code with the writer.
  */
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { blake3 } from '@napi-rs/blake-hash'
 import { blockRange } from '../../../src/encrypt/blocks.ts'
 import type { SecretKey } from '../../../src/encrypt/keys.ts'
@@ -60,6 +60,34 @@ export async function readMembers(path: string): Promise<Map<string, ReadMember>
   return members
 }
 
+/** For images that are too large for one buffer: each member is read when it is asked for. */
+export async function readMembersAt(path: string) {
+  const places = new Map<string, { readonly at: number; readonly bytes: number }>()
+  const readAt = async (at: number, bytes: number): Promise<Buffer> => {
+    const file = await open(path, 'r')
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, at)
+      same(bytesRead, bytes, 'bytes read')
+      return buffer
+    } finally {
+      await file.close()
+    }
+  }
+  let at = 0
+  for (;;) {
+    const header = parseTarHeader(await readAt(at, 512), at)
+    if (header === undefined) break
+    places.set(header.name, { at: at + 512, bytes: header.bytes })
+    at += tarMemberBytes(header.bytes)
+  }
+  const read = (name: string): Promise<Buffer> => {
+    const place = places.get(name)
+    if (place === undefined) throw new Error(`no member ${name}`)
+    return readAt(place.at, place.bytes)
+  }
+  return { read }
+}
+
 export async function readImage(path: string, keys: readonly SecretKey[]): Promise<ReadImage> {
   const members = await readMembers(path)
   const manifest = parseManifest(contentOf(members, 'manifest.json'))
@@ -94,13 +122,13 @@ export async function readImage(path: string, keys: readonly SecretKey[]): Promi
   return { manifest, members, payloads }
 }
 
-interface OpenedSegment {
+export interface OpenedSegment {
   readonly body: Buffer
   readonly plainBytes: number
   readonly blocks: readonly Uint8Array[]
 }
 
-function openSegment(member: Buffer, sessionKey: Uint8Array): OpenedSegment {
+export function openSegment(member: Buffer, sessionKey: Uint8Array): OpenedSegment {
   const cipher = parseSegmentHeader(member, member.length)
   const geometry = segmentGeometry({ memberBytes: member.length, chunkOctet: cipher.chunkOctet })
   const key = deriveSegmentKey(sessionKey, cipher)
