@@ -17,7 +17,7 @@ import { KIB } from '../../units.ts'
 
 export const CELL_BYTES = 64 * KIB
 /** Gaps of fewer cells than this, with DATA on both sides, become DATA. */
-export const GAP_CELLS_MIN = 4
+const GAP_CELLS_MIN = 4
 
 /** Consecutive cells of one kind. */
 export interface CellRun {

@@ -197,7 +197,7 @@ describe('an output that cannot be written', () => {
       await using folder = await makeFolder()
       const { source, options } = await setUp(folder.path)
       await using disk = await mountTmpfs(join(folder.path, 'disk'), size)
-      if (disk === undefined) skip('a full disk needs the right to mount a tmpfs')
+      if (disk === undefined) return skip('a full disk needs the right to mount a tmpfs')
       const output = join(disk.path, 'a.osimg')
       const error = await failureOf(packImage(source, { ...options, output }))
       expect(error.code).toBe('io')
