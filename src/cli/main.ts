@@ -1,12 +1,9 @@
 /**
  * The entry: the only place that reads arguments and environment, and that exits.
  *
- * 1. SIGINT, SIGTERM and SIGHUP abort the one signal of this run; stages unwind and clean up.
+ * 1. SIGINT, SIGTERM and SIGHUP abort the one signal of this run (signals.ts).
  * 2. Run the program with the streams of this process.
  * 3. Exit with its status, also when a stage left a handle open.
- *
- * A second SIGINT changes nothing: npm and a terminal each send one, and cleaning up (unmounting)
- * must not be cut short. SIGQUIT ends at once.
  */
 
 import { errnoOf } from '../errors.ts'
@@ -14,15 +11,11 @@ import { liveProgress } from './live.ts'
 import type { ProgressReader } from './progress.ts'
 import { jsonProgress, plainProgress } from './progress.ts'
 import { runProgram } from './run-program.ts'
+import { stopSignal } from './signals.ts'
 import type { TextWriter } from './verb.ts'
 import { verbs } from './verbs.ts'
 
 const IO_STATUS = 6
-const stop = new AbortController()
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(name, () => stop.abort())
-}
-
 const stdout = writerTo(process.stdout, 'standard output')
 const stderr = writerTo(process.stderr, 'standard error')
 const nowMs = (): number => performance.now()
@@ -45,5 +38,5 @@ function makeReader(json: boolean): ProgressReader {
 
 const argv = process.argv.slice(2)
 const { env } = process
-const signal = stop.signal
+const signal = stopSignal()
 process.exit(await runProgram({ argv, env, stdout, stderr, signal, verbs, makeReader }))
