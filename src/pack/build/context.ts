@@ -1,0 +1,108 @@
+/**
+ * What every step of a build gets, and how it starts tools.
+ *
+ * 1. Tools see a fixed search path, UTC and SOURCE_DATE_EPOCH, so the caller's settings do not
+ *    reach the image.
+ * 2. What handles files of other owners runs as root, or, for an ordinary user, as the root of a
+ *    user namespace that has the user's subordinate ids; the same ids every time, so one step
+ *    can go on where another one ended.
+ *
+ * Not promised: user namespaces. Where they are forbidden, `unshare` says so and a hint follows.
+ */
+import { OsflashError } from '../../errors.ts'
+import type { Emit } from '../../events.ts'
+import { type Argv, type RunOptions, type RunResult, run } from '../../system/run.ts'
+
+export interface BuildContext {
+  /** An existing folder, on a file system with room for the root several times. */
+  readonly scratch: string
+  readonly emit: Emit
+  readonly signal?: AbortSignal | undefined
+  /** Seconds since 1970: the newest time that the image holds. */
+  readonly sourceDateEpoch: number
+}
+
+const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** Runs a tool that touches only files of this user. */
+export function runTool(
+  context: BuildContext,
+  argv: Argv,
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const epoch = String(context.sourceDateEpoch)
+  return run(argv, {
+    signal: context.signal,
+    ...options,
+    env: {
+      PATH: SEARCH_PATH,
+      TZ: 'UTC',
+      SOURCE_DATE_EPOCH: epoch,
+      // Older e2fsprogs know only this one.
+      E2FSPROGS_FAKE_TIME: epoch,
+      ...options.env,
+    },
+  })
+}
+
+/** True for a build that is not run by root. */
+export const isRootless = (): boolean => process.getuid?.() !== 0
+
+/** Runs a tool that reads or writes files of any owner. */
+export async function runAsOwner(
+  context: BuildContext,
+  argv: Argv,
+  options: RunOptions = {},
+): Promise<RunResult> {
+  if (!isRootless()) return runTool(context, argv, options)
+  return runTool(context, ['unshare', ...USER_NAMESPACE, '--', ...argv], options).catch(explain)
+}
+
+const USER_NAMESPACE = ['--map-root-user', '--map-auto'] as const
+
+/**
+ * Runs a program of a root file system in it, with /proc, /sys, an own /dev, /run and /tmp; the
+ * mounts live in a namespace that ends with the program.
+ */
+export async function runInRoot(
+  context: BuildContext,
+  root: string,
+  call: { readonly argv: Argv; readonly options?: RunOptions },
+): Promise<RunResult> {
+  const user = isRootless() ? USER_NAMESPACE : []
+  const spaces = ['--mount', '--pid', '--fork', '--kill-child'] as const
+  const script = ['sh', '-eu', '-c', ENTER_ROOT, 'enter-root', root] as const
+  const argv: Argv = ['unshare', ...user, ...spaces, '--', ...script, ...call.argv]
+  return runTool(context, argv, {
+    ...call.options,
+    env: { HOME: '/root', DEBIAN_FRONTEND: 'noninteractive', ...call.options?.env },
+  }).catch(explain)
+}
+
+const ENTER_ROOT = `root=$1
+shift
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for node in null zero full random urandom; do
+  : > "$root/dev/$node"
+  mount --bind "/dev/$node" "$root/dev/$node"
+done
+ln -s /proc/self/fd "$root/dev/fd"
+mount -t tmpfs -o mode=755 tmpfs "$root/run"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+exec chroot "$root" "$@"
+`
+
+function explain(error: unknown): never {
+  if (!(error instanceof OsflashError) || error.code !== 'process' || !isRootless()) throw error
+  const stderr = String(error.data.stderr ?? '')
+  if (!/^unshare: |newuidmap|newgidmap/m.test(stderr)) throw error
+  throw new OsflashError('refused', `entering a user namespace: ${stderr.trim()}`, {
+    cause: error,
+    hints: [
+      'run as root',
+      'or give this user subordinate ids: apt-get install uidmap, lines in /etc/subuid and /etc/subgid',
+    ],
+  })
+}
