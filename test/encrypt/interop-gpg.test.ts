@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -11,9 +10,10 @@ import {
 import { describeSignatures, signDetached, verifyDetached } from '../../src/encrypt/signature.ts'
 import { run } from '../../src/system/run.ts'
 import { makeScratch, type Scratch } from '../../src/system/scratch.ts'
+import { answers } from './installed.ts'
 import { newPairs, pairOf } from './key-ring.ts'
 
-const installed = spawnSync('gpg', ['--version']).status === 0
+const installed = await answers(['gpg', '--version'])
 const bytes = Buffer.from('{"format":"osflash-image/1"}')
 
 describe.skipIf(!installed)(installed ? 'gpg' : 'gpg: not installed', () => {

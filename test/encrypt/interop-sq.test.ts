@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -11,6 +10,7 @@ import {
 import { signDetached, verifyDetached } from '../../src/encrypt/signature.ts'
 import { run } from '../../src/system/run.ts'
 import { makeScratch, type Scratch } from '../../src/system/scratch.ts'
+import { answers } from './installed.ts'
 import { type KeyPair, pairOf } from './key-ring.ts'
 
 const bytes = Buffer.from('{"format":"osflash-image/1"}')
@@ -33,8 +33,8 @@ const DIALECTS = {
   },
 } as const
 
-const installed = spawnSync('sq', ['--help']).status === 0
-const dialect = spawnSync('sq', ['version']).status === 0 ? DIALECTS.new : DIALECTS.old
+const installed = await answers(['sq', '--help'])
+const dialect = (await answers(['sq', 'version'])) ? DIALECTS.new : DIALECTS.old
 
 describe.skipIf(!installed)(installed ? 'sq' : 'sq: not installed', () => {
   let folder: Scratch

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import {
   fingerprintOf,
   fingerprintsOf,
@@ -10,6 +10,10 @@ import {
 } from '../../src/encrypt/keys.ts'
 import { signDetached } from '../../src/encrypt/signature.ts'
 import { first, keyFile, oddPair } from './key-ring.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 test('new keys are version 6, Ed25519 and X25519, without a user ID unless named', async () => {
   const keys = await generateKeys()
@@ -94,6 +98,13 @@ test('a passphrase locks both keys and unlocks them in memory', async () => {
     expect(isLocked(locked)).toBe(true)
     expect(await unlockKey(unlocked, 'anything')).toBe(unlocked)
   }
+})
+
+test('a clock of 1970 does not keep a key locked', async () => {
+  const keys = await generateKeys({ passphrase: 'correct horse' })
+  vi.useFakeTimers({ now: 0, toFake: ['Date'] })
+  const locked = first(await readSecretKeys(keyFile(keys.recipientKey)))
+  expect(isLocked(await unlockKey(locked, 'correct horse'))).toBe(false)
 })
 
 test('a wrong passphrase is refused, with the key named and a hint', async () => {

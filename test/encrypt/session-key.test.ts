@@ -71,6 +71,16 @@ test('a clock of 1970 does not matter', async () => {
   expect(Buffer.from(await decryptSessionKey(keysPgp, [one.key]))).toEqual(sessionKey)
 })
 
+test('a recipient key that has expired since still decrypts', async () => {
+  const created = new Date('2024-01-01T00:00:00Z')
+  const pair = await oddPair({ curve: 'ed25519Legacy', created, lifeSeconds: 86_400 })
+  vi.useFakeTimers({ now: new Date('2024-01-01T01:00:00Z'), toFake: ['Date'] })
+  const keysPgp = await encryptSessionKey(sessionKey, [pair.cert])
+  vi.useRealTimers()
+  expect(Buffer.from(await decryptSessionKey(keysPgp, [pair.key]))).toEqual(sessionKey)
+  await expect(encryptSessionKey(sessionKey, [pair.cert])).rejects.toThrow(code('refused'))
+})
+
 test('a flipped bit never gives another session key', async () => {
   const keysPgp = await encryptSessionKey(sessionKey, [one.cert])
   for (let bit = 0; bit < keysPgp.length * 8; bit += 3) {

@@ -57,7 +57,10 @@ async function bootstrapInto(path: string): Promise<void> {
   const partial = `${path}.${process.pid}.partial`
   try {
     await bootstrap(partial)
-    await rename(partial, path)
+    await rename(partial, path).catch((error: unknown) => {
+      // Another run was faster; its root is as good.
+      if (!existsSync(path)) throw error
+    })
   } finally {
     await rm(partial, { recursive: true, force: true })
   }
