@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeScratch, type Scratch } from '../../../src/system/scratch.ts'
 import { openTreeSink } from '../../../src/unpack/tree/tree-sink.ts'
-import { describeTree, describeXattrs } from './described-tree.ts'
+import { describeTree, describeXattrs, settleTimes } from './described-tree.ts'
 import { directory, entry, octal, paxRecord, tarOf } from './hand-made-tar.ts'
 
 const isRoot = process.geteuid?.() === 0
@@ -60,6 +60,7 @@ describe.skipIf(!isRoot)('as root', () => {
     lchownSync(join(source, 'link'), 4_000_000_000, 56)
     chownSync(join(source, 'dev/tty'), 78, 5)
     chownSync(join(source, 'dev'), 4_294_967_294, 0)
+    settleTimes(source)
     const options = ['--format=pax', '--xattrs', '--xattrs-include=*', '--numeric-owner']
     const tar = execFileSync('tar', ['-c', ...options, '-C', source, '.'])
     await extract(tar, 7)

@@ -4,7 +4,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import fc from 'fast-check'
-import { extract, type Headers, pack } from 'tar-stream'
+import { extract, pack } from 'tar-stream'
 import { expect, test } from 'vitest'
 import { makeScratch } from '../../../src/system/scratch.ts'
 import { TarChecker } from '../../../src/unpack/tree/tar-check.ts'
@@ -55,14 +55,14 @@ async function seenByTarStream(tar: Buffer): Promise<Seen[]> {
   const reader = extract()
   reader.end(tar)
   for await (const entry of reader) {
-    const header: Headers = entry.header
+    const { header } = entry
     const plain = header.name.replace(/^\.\//, '').replace(/\/$/, '')
     seen.push({
       name: plain,
-      type: header.type ?? '',
-      mode: header.mode ?? 0,
+      type: header.type,
+      mode: header.mode,
       owner: `${header.uid}:${header.gid}`,
-      seconds: Math.floor((header.mtime?.getTime() ?? 0) / 1000),
+      seconds: Math.floor(header.mtime.getTime() / 1000),
       target: (header.linkname ?? '').replace(/^\.\//, ''),
       content: (await buffer(entry)).toString('latin1'),
     })

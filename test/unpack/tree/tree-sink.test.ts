@@ -18,7 +18,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { OsflashError } from '../../../src/errors.ts'
 import { makeScratch, type Scratch } from '../../../src/system/scratch.ts'
 import { openTreeSink, type TreeSinkOptions } from '../../../src/unpack/tree/tree-sink.ts'
-import { describeTree, describeXattrs } from './described-tree.ts'
+import { describeTree, describeXattrs, settleTimes } from './described-tree.ts'
 import { directory, entry, header, octal, paxRecord, tarOf } from './hand-made-tar.ts'
 
 let scratch: Scratch
@@ -35,6 +35,7 @@ afterEach(() => scratch[Symbol.asyncDispose]())
 
 /** GNU tar of the source tree, made the way that the refusals recommend. */
 function gnuTar(...options: readonly string[]): { tar: Buffer; entries: number } {
+  settleTimes(source)
   const args = ['--format=pax', '--xattrs', '--xattrs-include=*', ...options, '-C', source, '.']
   const tar = execFileSync('tar', ['-c', ...args], { maxBuffer: 2 ** 30 })
   const list = execFileSync('tar', ['-t', '--quoting-style=escape'], { input: tar })
