@@ -24,6 +24,7 @@ import { customiseRoot } from './customise.ts'
 import { type BiosBoot, makeBiosBoot, makeEfiProgram } from './grub.ts'
 import { earlyConfig } from './grub-config.ts'
 import { type Identifiers, identifiersFor } from './identifiers.ts'
+import { importDisk } from './import-disk.ts'
 import { layoutOf } from './layout.ts'
 import { addToRoot } from './overlay.ts'
 import {
@@ -45,6 +46,8 @@ export async function buildSource(
   { recipe, content }: LoadedRecipe,
   context: BuildContext,
 ): Promise<ImageSource> {
+  if (recipe.source.disk !== undefined)
+    return importDisk(recipe.source.disk, described(recipe), context)
   const identifiers = identifiersFor(recipe.name, content)
   const planned = planPartitions(recipe, identifiers)
   const rootUuid = planned.find((part) => part.recipe.role === 'root')?.uuid ?? ''
@@ -123,16 +126,23 @@ async function assemble(parts: Parts, context: BuildContext): Promise<ImageSourc
   )
   const boot = bootEntry(recipe, plan)
   return {
+    ...described(recipe),
+    created: new Date(context.sourceDateEpoch * 1000).toISOString(),
+    ...(boot === undefined ? {} : { boot }),
+    disk: bios === undefined ? layout : withBootCode(layout, bios.bootCode),
+    payloads: [...core, ...partitions],
+  }
+}
+
+/** What the recipe says about the image, whatever is in it. */
+function described(recipe: Recipe) {
+  return {
     name: recipe.name,
     sequence: recipe.sequence,
-    created: new Date(context.sourceDateEpoch * 1000).toISOString(),
     ...(recipe.expires === undefined ? {} : { expires: recipe.expires }),
     os: operatingSystem(recipe),
     architecture: recipe.architecture,
     firmware: [...recipe.firmware],
-    ...(boot === undefined ? {} : { boot }),
-    disk: bios === undefined ? layout : withBootCode(layout, bios.bootCode),
-    payloads: [...core, ...partitions],
   }
 }
 

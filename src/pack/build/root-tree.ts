@@ -38,7 +38,12 @@ export async function makeRootTree(recipe: Recipe, context: BuildContext): Promi
   return root
 }
 
-async function unpackTar(tarball: string, root: string, context: BuildContext): Promise<void> {
+/** Unpacks a tarball with owners, modes and attributes, without what is in its /dev. */
+export async function unpackTar(
+  tarball: string,
+  root: string,
+  context: BuildContext,
+): Promise<void> {
   const keep = ['--numeric-owner', '--same-owner', '--same-permissions', '--xattrs']
   const skip = ['--anchored', '--exclude=./dev/*', '--exclude=dev/*']
   const attributes = ['--xattrs-include=*']

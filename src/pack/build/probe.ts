@@ -1,0 +1,85 @@
+/**
+ * What is in a region of a disk: `blkid` names the file system, `dumpe2fs` its free blocks.
+ *
+ * 1. Both read at an offset of the file, so no loop device is needed.
+ * 2. Free blocks of ext4 count only when the journal is empty: one that waits for recovery may
+ *    hold newer bitmaps than the disk.
+ *
+ * Not promised: that a file system is sound.
+ */
+import { OsflashError } from '../../errors.ts'
+import type { Partition } from '../../format/manifest.ts'
+import type { ByteRange } from '../source.ts'
+import { type BuildContext, runTool } from './context.ts'
+import { parseDumpe2fs, unusedRanges } from './ext4-free.ts'
+
+export interface ProbedRegion {
+  readonly fileSystem: Partition['fileSystem'] | undefined
+  readonly unused: readonly ByteRange[]
+}
+
+interface Region {
+  readonly offset: number
+  readonly length: number
+}
+
+const KINDS: Readonly<Record<string, NonNullable<Partition['fileSystem']>['kind']>> = {
+  ext4: 'ext4',
+  xfs: 'xfs',
+  btrfs: 'btrfs',
+  vfat: 'vfat',
+  swap: 'swap',
+}
+
+export async function probeRegion(
+  path: string,
+  region: Region,
+  context: BuildContext,
+): Promise<ProbedRegion> {
+  const where = ['--offset', String(region.offset), '--size', String(region.length)]
+  // Status 2: nothing known is there; 8: several things, so nothing is certain.
+  const { stdout } = await runTool(context, ['blkid', '--probe', ...where, '-o', 'export', path], {
+    statuses: [0, 2, 8],
+  })
+  const tags = new Map(stdout.split('\n').map((row) => splitOnce(row)))
+  const kind = KINDS[tags.get('TYPE') ?? '']
+  if (kind === undefined) return { fileSystem: undefined, unused: [] }
+  const uuid = tags.get('UUID')
+  const label = tags.get('LABEL')
+  return {
+    fileSystem: {
+      kind,
+      ...(uuid === undefined ? {} : { uuid }),
+      ...(label === undefined ? {} : { label }),
+    },
+    unused: kind === 'ext4' ? await freeBlocks(path, region, context) : [],
+  }
+}
+
+async function freeBlocks(
+  path: string,
+  region: Region,
+  context: BuildContext,
+): Promise<readonly ByteRange[]> {
+  // e2fsprogs takes what follows a question mark as options.
+  if (path.includes('?')) return []
+  try {
+    const { stdout } = await runTool(context, ['dumpe2fs', `${path}?offset=${region.offset}`])
+    const features = /^Filesystem features:(.*)$/m.exec(stdout)?.[1] ?? ''
+    if (/\b(needs_recovery|bigalloc)\b/.test(features)) return []
+    const usage = parseDumpe2fs(stdout)
+    // A file system that claims more than its partition is not to be trusted with anything.
+    if (usage.blocks * usage.blockBytes > region.length) return []
+    return unusedRanges(usage)
+  } catch (error) {
+    const harmless = error instanceof OsflashError && error.code === 'process'
+    if (harmless || error instanceof RangeError) return []
+    throw error
+  }
+}
+
+function splitOnce(row: string): readonly [string, string] {
+  const at = row.indexOf('=')
+  // blkid -o export puts backslashes before what a shell would mind.
+  return [row.slice(0, Math.max(0, at)), row.slice(at + 1).replaceAll(/\\(.)/g, '$1')]
+}
