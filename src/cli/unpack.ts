@@ -69,7 +69,8 @@ async function unpack(
   await using source = await openFileSource(path)
   const fileBytes = options.size === undefined ? {} : { fileBytes: options.size }
   if (options.dryRun) {
-    const plan = await planUnpack({ source, check, ...fileBytes })
+    const overwrite = options.force ?? false
+    const plan = await planUnpack({ source, check, to: options.to, overwrite, ...fileBytes })
     context.stdout.write(context.json ? `${JSON.stringify(planFacts(plan))}\n` : renderPlan(plan))
     return
   }

@@ -97,7 +97,7 @@ async function loadPayload(image: OpenImage, entry: PayloadEntry): Promise<Loade
     const first = digests.subarray(firstBlock * DIGEST_BYTES, (firstBlock + 1) * DIGEST_BYTES)
     const salt = await readSalt(image, { name, contentOffset, geometry, digest: first })
     segments.push({ name, contentOffset, geometry, salt, firstFrame, frameCount, firstBlock })
-    checkPlainBytes(entry, index, { i, firstFrame, frameCount })
+    checkPlainBytes(entry, index, { i, firstFrame, frameCount, geometry })
     firstFrame += frameCount
     firstBlock += geometry.chunkCount
   }
@@ -110,13 +110,13 @@ async function loadPayload(image: OpenImage, entry: PayloadEntry): Promise<Loade
 function checkPlainBytes(
   entry: PayloadEntry,
   index: PayloadIndex,
-  at: { readonly i: number; readonly firstFrame: number; readonly frameCount: number },
+  at: Pick<LoadedSegment, 'firstFrame' | 'frameCount' | 'geometry'> & { readonly i: number },
 ): void {
   const frames = index.frames.slice(at.firstFrame, at.firstFrame + at.frameCount)
   const bytes = frames.reduce((sum, frame) => sum + frame.packedLength, LITERAL_HEADER_BYTES)
   const name = segmentMember(entry.name, at.i, entry.codec)
   enforce('segmentPlainBytes', bytes, name)
-  if (bytes !== entry.segments[at.i]?.plainBytes) {
+  if (bytes !== entry.segments[at.i]?.plainBytes || bytes !== at.geometry.plaintextBytes) {
     throw new OsflashError('format', `reading ${name}: its frames do not fill it`)
   }
 }

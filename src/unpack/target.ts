@@ -1,18 +1,19 @@
 /**
  * Where a disk image is written: a regular file or a block device, behind one interface.
  *
- * 1. A new file grows under a name of its own (`TARGET.partial`) and gets the real one when it
+ * 1. Look first, then open: refusals and the plan come before the first change.
+ * 2. A new file grows under a name of its own (`TARGET.partial`) and gets the real one when it
  *    is complete. A file or device that exists is written in place, if the caller said so.
- * 2. Two descriptors: one with `O_DIRECT` for aligned pieces, a buffered one for the rest. File
+ * 3. Two descriptors: one with `O_DIRECT` for aligned pieces, a buffered one for the rest. File
  *    systems without `O_DIRECT` (some network ones) use the buffered one alone.
- * 3. Zeros are made by `fallocate`; where the file system cannot, they are written.
- * 4. Reading back is direct too, so that it sees the disk and not the page cache.
+ * 4. Zeros are made by `fallocate`; where the file system cannot, they are written.
+ * 5. Reading back is direct too, so that it sees the disk and not the page cache.
  */
-import { constants } from 'node:fs'
-import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
+import { type FileHandle, link, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { errnoOf, ioError, OsflashError } from '../errors.ts'
-import { type BlockDevice, describeBlockDevice } from '../system/block-device.ts'
+import { errnoOf, ioError, OsflashError, throwIfCancelled } from '../errors.ts'
+import { describeBlockDevice } from '../system/block-device.ts'
 import { run } from '../system/run.ts'
 import { MIB } from '../units.ts'
 
@@ -37,8 +38,6 @@ export interface Target extends AsyncDisposable {
   sync(): Promise<void>
   /** Gives a new file its real name. */
   publish(): Promise<void>
-  /** Removes a new file that is not complete. */
-  discard(): Promise<void>
 }
 
 export interface TargetOptions {
@@ -47,50 +46,82 @@ export interface TargetOptions {
   readonly fileBytes: number
   /** Write into a file or a device that exists. */
   readonly overwrite: boolean
-  /** Go on with what an earlier run left. */
-  readonly resume: boolean
   readonly signal?: AbortSignal
 }
 
+/** What stands at the path of a target. */
+export interface TargetPlace {
+  readonly kind: 'device' | 'file' | 'new'
+  readonly bytes: number
+  /** Sector size of a block device; files have none. */
+  readonly sectorBytes?: number
+  /** An earlier run may have written here: always so for a device or file that exists. */
+  readonly used: boolean
+}
+
 /**
- * Opens the target; nothing is written yet.
+ * Says what `openTarget` would open; changes nothing.
  * @throws OsflashError `refused` (exists, busy), `io`
  */
-export async function openTarget(options: TargetOptions): Promise<Target> {
-  const device = await stat(options.path).then(
-    () => describeBlockDevice(options.path),
-    () => undefined,
-  )
-  return device === undefined ? openFileTarget(options) : openDeviceTarget(options, device)
-}
-
-/** Where a new file grows. */
-export const partialPath = (path: string): string => `${path}.partial`
-
-async function openDeviceTarget(options: TargetOptions, device: BlockDevice): Promise<Target> {
-  if (device.users.length > 0) throw busy(options.path, device.users.join(', '))
-  const flags = constants.O_RDWR | constants.O_EXCL
-  const handles = await openHandles(options.path, flags).catch((cause: unknown) => {
-    throw errnoOf(cause) === 'EBUSY' ? busy(options.path, 'the kernel says so') : cause
-  })
-  const { bytes, sectorBytes } = device
-  return makeTarget({ ...handles, options, path: options.path, bytes, blank: false }, sectorBytes)
-}
-
-async function openFileTarget(options: TargetOptions): Promise<Target> {
-  const existing = await stat(options.path).catch(() => undefined)
-  if (existing !== undefined && (!existing.isFile() || !options.overwrite)) {
-    throw new OsflashError('refused', `unpacking to ${options.path}: it exists`, {
+export async function lookAtTarget(options: TargetOptions): Promise<TargetPlace> {
+  const { path, fileBytes } = options
+  const existing = await statOf(path)
+  if (existing === undefined) {
+    const partial = await statOf(partialPath(path))
+    const used = partial?.isFile() === true && partial.size === fileBytes
+    return { kind: 'new', bytes: fileBytes, used }
+  }
+  const device = await describeBlockDevice(path)
+  if (device !== undefined) {
+    if (device.users.length > 0) throw busy(path, device.users.join(', '))
+    const { bytes, sectorBytes } = device
+    return { kind: 'device', bytes, sectorBytes, used: true }
+  }
+  if (!existing.isFile() || !options.overwrite) {
+    throw new OsflashError('refused', `unpacking to ${path}: it exists`, {
       hints: existing.isFile() ? ['--force writes into it'] : ['choose another --to'],
     })
   }
-  const path = existing === undefined ? partialPath(options.path) : options.path
-  const fresh = existing === undefined && !options.resume
-  const flags = constants.O_RDWR | constants.O_CREAT | (fresh ? constants.O_TRUNC : 0)
-  const handles = await openHandles(path, flags)
-  if (existing === undefined) await handles.buffered.truncate(options.fileBytes)
-  const bytes = existing?.size ?? options.fileBytes
-  return makeTarget({ ...handles, options, path, bytes, blank: existing === undefined })
+  return { kind: 'file', bytes: existing.size, used: true }
+}
+
+/**
+ * Opens the target that was looked at. Without `resume` a new file loses what an earlier run
+ * left in it; nothing else is changed yet.
+ * @throws OsflashError `refused` (busy), `io`
+ */
+export async function openTarget(
+  options: TargetOptions,
+  place: TargetPlace,
+  resume: boolean,
+): Promise<Target> {
+  const { bytes, kind } = place
+  const path = kind === 'new' ? partialPath(options.path) : options.path
+  const { O_RDWR, O_EXCL, O_CREAT, O_TRUNC } = constants
+  const truncate = resume ? 0 : O_TRUNC
+  const flags = { device: O_EXCL, file: 0, new: O_CREAT | truncate }[kind]
+  const handles = await openHandles(path, O_RDWR | flags)
+  try {
+    if (kind === 'new') {
+      await handles.buffered.truncate(bytes).catch((cause: unknown) => {
+        throw ioError(`resizing ${path} to ${bytes} bytes`, cause)
+      })
+    }
+  } catch (error) {
+    await closeHandles(handles)
+    throw error
+  }
+  return makeTarget({ ...handles, options, path, bytes, blank: kind === 'new' }, place.sectorBytes)
+}
+
+/** Where a new file grows. */
+const partialPath = (path: string): string => `${path}.partial`
+
+async function statOf(path: string): Promise<Stats | undefined> {
+  return stat(path).catch((cause: unknown) => {
+    if (errnoOf(cause) === 'ENOENT') return undefined
+    throw ioError(`looking at ${path}`, cause)
+  })
 }
 
 interface Handles {
@@ -100,12 +131,17 @@ interface Handles {
 
 async function openHandles(path: string, flags: number): Promise<Handles> {
   const buffered = await open(path, flags, 0o600).catch((cause: unknown) => {
-    throw errnoOf(cause) === 'EBUSY' ? cause : ioError(`opening ${path}`, cause)
+    if (errnoOf(cause) === 'EBUSY') throw busy(path, 'the kernel says so')
+    throw ioError(`opening ${path}`, cause)
   })
   // The exclusive claim is the first descriptor's; the second must not ask for it again.
   const flagsDirect = constants.O_RDWR | constants.O_DIRECT
   const direct = await open(path, flagsDirect).catch(() => undefined)
   return { buffered, direct }
+}
+
+async function closeHandles({ buffered, direct }: Handles): Promise<void> {
+  await Promise.all([buffered.close(), direct?.close()])
 }
 
 interface TargetParts extends Handles {
@@ -138,15 +174,9 @@ function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
       })
     },
     publish: async () => {
-      if (path !== options.path) await rename(path, options.path)
-      await syncFolder(options.path)
+      if (path !== options.path) await giveName(path, options.path)
     },
-    discard: async () => {
-      if (path !== options.path) await unlink(path)
-    },
-    [Symbol.asyncDispose]: async () => {
-      await Promise.all([buffered.close(), direct?.close()])
-    },
+    [Symbol.asyncDispose]: () => closeHandles(parts),
   }
 }
 
@@ -190,6 +220,7 @@ async function zeroRange(parts: TargetParts, offset: number, length: number): Pr
   if (length >= FALLOCATE_MIN_BYTES && (await fallocateZero(parts, offset, length))) return
   const zeros = new Uint8Array(Math.min(length, MIB))
   for (let at = 0; at < length; at += zeros.length) {
+    throwIfCancelled(parts.options.signal)
     const bytes = zeros.subarray(0, Math.min(zeros.length, length - at))
     await writeFully(parts, parts.buffered, { offset: offset + at, bytes })
   }
@@ -204,6 +235,23 @@ async function fallocateZero(parts: TargetParts, offset: number, length: number)
     ...(signal === undefined ? {} : { signal }),
   })
   return status === 0
+}
+
+/** Somebody may have taken the name since it was looked at: `link` refuses, `rename` would not. */
+async function giveName(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to).catch((cause: unknown) => {
+      // File systems without hard links (vfat, some network ones).
+      if (errnoOf(cause) === 'EEXIST') throw cause
+      return rename(from, to)
+    })
+    await unlink(from).catch((cause: unknown) => {
+      if (errnoOf(cause) !== 'ENOENT') throw cause
+    })
+    await syncFolder(to)
+  } catch (cause) {
+    throw ioError(`renaming ${from} to ${to}`, cause)
+  }
 }
 
 async function syncFolder(path: string): Promise<void> {

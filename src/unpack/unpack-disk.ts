@@ -3,7 +3,8 @@
  *
  * 1. open:  signature, manifest, archive (image.ts); indexes (payload.ts)
  * 2. key:   the session key, from `keys.pgp` and the caller's identities
- * 3. plan:  fitted to the target, checked for overlap (plan.ts); a dry run ends here
+ * 3. plan:  fitted to the target, checked for overlap (plan.ts); a dry run ends here. Nothing is
+ *           changed before the plan holds
  * 4. write: as planned (write-disk.ts), with a checkpoint
  * 5. name:  a new file gets its name; the checkpoint is removed
  *
@@ -17,10 +18,10 @@ import { decryptSessionKey } from '../encrypt/session-key.ts'
 import { type Emit, inPhase } from '../events.ts'
 import { type CheckpointKey, readCheckpoint, removeCheckpoint } from './checkpoint.ts'
 import { startEngine } from './engine.ts'
-import { type CheckSignatures, type OpenImage, openImage } from './image.ts'
+import { type CheckSignatures, expectKind, type OpenImage, openImage } from './image.ts'
 import { type LoadedPayload, loadPayloads } from './payload.ts'
 import { checkPlan, type DiskPlan, planDisk } from './plan.ts'
-import { openTarget, type Target } from './target.ts'
+import { lookAtTarget, openTarget, type TargetOptions, type TargetPlace } from './target.ts'
 import { type WriteReport, writeDisk } from './write-disk.ts'
 
 /** Frames that may be on their way to the disk at a time. */
@@ -53,18 +54,14 @@ export interface UnpackReport extends WriteReport {
 export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> {
   const { emit } = options
   const { image, payloads, sessionKey } = await inPhase(emit, 'opening', () => open(options))
-  const minimumBytes = image.manifest.disk?.minimumBytes ?? 0
-  await using target = await openTarget({
-    path: options.to,
-    fileBytes: options.fileBytes ?? minimumBytes,
-    overwrite: options.overwrite,
-    resume: options.resume,
-    ...signalOf(options),
-  })
-  const plan = planDisk(image.manifest, payloads, target)
-  checkPlan(plan)
-  const key = checkpointKey(image, target)
-  const framesDone = options.resume ? await resumeFrom(options, key) : 0
+  const wanted = targetOptions(options, image)
+  const place = await lookAtTarget(wanted)
+  const plan = checkedPlan(image, payloads, place)
+  const key = checkpointKey(image, place)
+  const framesDone = options.resume && place.used ? await resumeFrom(options, key) : 0
+  // Before the first change: it would say of the new bytes what was true of the old.
+  if (framesDone === 0) await removeCheckpoint(options.checkpointPath)
+  await using target = await openTarget(wanted, place, framesDone > 0)
   await using engine = startEngine({
     source: options.source,
     payloads,
@@ -86,7 +83,7 @@ export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> 
   })
   await target.publish()
   await removeCheckpoint(options.checkpointPath)
-  return { ...report, diskBytes: target.bytes, plan }
+  return { ...report, diskBytes: place.bytes, plan }
 }
 
 async function open(options: Pick<UnpackOptions, 'source' | 'check' | 'identities'>): Promise<{
@@ -95,24 +92,46 @@ async function open(options: Pick<UnpackOptions, 'source' | 'check' | 'identitie
   sessionKey: Uint8Array
 }> {
   const image = await openImage(options.source, options.check)
+  expectKind(image, 'disk')
   const sessionKey = await decryptSessionKey(image.keysBytes, options.identities)
   return { image, payloads: await loadPayloads(image), sessionKey }
 }
 
 /** The plan alone: what a dry run prints. Touches nothing. */
 export async function planUnpack(
-  options: Pick<UnpackOptions, 'source' | 'check' | 'fileBytes'>,
+  options: Pick<UnpackOptions, 'source' | 'check' | 'to' | 'fileBytes' | 'overwrite'>,
 ): Promise<DiskPlan> {
   const image = await openImage(options.source, options.check)
-  const bytes = options.fileBytes ?? image.manifest.disk?.minimumBytes ?? 0
-  const plan = planDisk(image.manifest, await loadPayloads(image), { bytes })
+  expectKind(image, 'disk')
+  const place = await lookAtTarget(targetOptions(options, image))
+  return checkedPlan(image, await loadPayloads(image), place)
+}
+
+function targetOptions(
+  options: Pick<UnpackOptions, 'to' | 'fileBytes' | 'overwrite' | 'signal'>,
+  image: OpenImage,
+): TargetOptions {
+  return {
+    path: options.to,
+    fileBytes: options.fileBytes ?? image.manifest.disk?.minimumBytes ?? 0,
+    overwrite: options.overwrite,
+    ...signalOf(options),
+  }
+}
+
+function checkedPlan(
+  image: OpenImage,
+  payloads: readonly LoadedPayload[],
+  place: TargetPlace,
+): DiskPlan {
+  const plan = planDisk(image.manifest, payloads, place)
   checkPlan(plan)
   return plan
 }
 
-function checkpointKey(image: OpenImage, target: Target): CheckpointKey {
+function checkpointKey(image: OpenImage, place: TargetPlace): CheckpointKey {
   const manifestDigest = createHash('sha256').update(image.manifestBytes).digest('hex')
-  return { manifestDigest, targetBytes: target.bytes }
+  return { manifestDigest, targetBytes: place.bytes }
 }
 
 async function resumeFrom(options: UnpackOptions, key: CheckpointKey): Promise<number> {

@@ -93,21 +93,29 @@ async function writeBody(options: WriteDiskOptions): Promise<void> {
     numberOf.set(job, framesDone + i)
     return job
   })
-  await engine.run({
-    jobs: remaining,
-    sink: async (job, raw) => {
-      const number = numberOf.get(job) ?? 0
-      await target.write(plan.body[number]?.diskOffset ?? 0, raw)
-      done += raw.length
-      emit({ event: 'progress', phase: 'writing', done, total, unit: 'bytes' })
-      saver.wrote(number, raw.length)
-    },
-  })
+  try {
+    await engine.run({
+      jobs: remaining,
+      sink: async (job, raw) => {
+        const number = numberOf.get(job) ?? 0
+        await target.write(plan.body[number]?.diskOffset ?? 0, raw)
+        done += raw.length
+        emit({ event: 'progress', phase: 'writing', done, total, unit: 'bytes' })
+        saver.wrote(number, raw.length)
+      },
+    })
+  } finally {
+    // The target is closed next, and the caller may remove what is left.
+    await saver.settled()
+  }
   await saver.last()
 }
 
 interface Saver {
   wrote(frame: number, bytes: number): void
+  /** Waits for a checkpoint under way. */
+  settled(): Promise<void>
+  /** Writes the checkpoint of the whole body. */
   last(): Promise<void>
 }
 
@@ -138,8 +146,8 @@ function makeSaver({ target, checkpoint, framesDone }: WriteDiskOptions): Saver 
           saving = undefined
         })
     },
+    settled: async () => saving,
     last: async () => {
-      await saving
       if (failure !== undefined) throw failure
       await save()
     },
