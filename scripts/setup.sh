@@ -3,8 +3,9 @@
 #
 # 1. Ask dpkg which packages of packages.txt are missing; install only those.
 # 2. Not root (or no apt): print the line to run and exit 3.
-# 3. npm installs what package-lock.json says when node_modules is missing or older than it.
-# 4. Check that the Node of the package and the native add-on start.
+# 3. npm installs what package-lock.json says when node_modules is missing or older than it,
+#    beginning with Node 24, under which the rest is installed.
+# 4. Check that the native parts start; a stamp remembers that they did.
 #
 # Does nothing, in less than half a second, when nothing is missing.
 set -eu
@@ -51,34 +52,42 @@ install_packages() {
   apt-get install -q -y --no-install-recommends $missing >&2
 }
 
-modules_current() {
-  [ -f node_modules/.package-lock.json ] &&
-    [ ! node_modules/.package-lock.json -ot package-lock.json ]
+stamp=node_modules/.osflash-setup
+node24=$root/node_modules/node/bin/node
+
+# Imports what has a native part; says so when that crashes or is missing.
+natives_work() {
+  "$node24" --input-type=module -e '
+    await import("zstd-napi")
+    await import("@napi-rs/lzma")
+    await import("@napi-rs/blake-hash")' >/dev/null 2>&1
+}
+
+# Not `npm ci`: it refuses a lock file without the binaries for other platforms, and some
+# registries do not hold all of them. --no-save leaves the lock file as it is.
+npm_install() {
+  npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 }
 
 install_modules() {
-  modules_current && return 0
-  say "installing node_modules"
-  # Not `npm ci`: it refuses a lock file without the binaries for other platforms, and some
-  # registries do not hold all of them. --no-save leaves the lock file as it is. Warnings are
-  # about the Node that runs npm; the package `node` brings the one that is needed.
-  npm install --no-save --no-audit --no-fund --loglevel=error >&2
-  # npm keeps the time of the lock file in some versions; the next run compares times.
-  touch node_modules/.package-lock.json
-}
-
-# The install scripts of these two must have run; an npm that holds them back needs to be told.
-check_modules() {
-  [ -x node_modules/node/bin/node ] &&
-    [ -f node_modules/zstd-napi/build/Release/binding.node ] && return 0
-  say "running the install scripts of node and zstd-napi"
-  npm rebuild --foreground-scripts node zstd-napi >&2
-  node_modules/node/bin/node --input-type=module -e 'import "zstd-napi"' || {
-    say "node_modules is incomplete; remove it and run: npm run setup"
-    exit 3
-  }
+  [ -e "$stamp" ] && [ ! "$stamp" -ot package-lock.json ] && return 0
+  if [ node_modules/.package-lock.json -ot package-lock.json ] || ! natives_work; then
+    say "installing node_modules"
+    npm_install
+    "$node24" --version >/dev/null 2>&1 || npm rebuild --loglevel=error node >&2
+    # The rest under Node 24: npm skips optional packages (the binaries of @napi-rs/lzma) that do
+    # not name the Node that runs it, and node-gyp links to the library of that Node.
+    PATH=$root/node_modules/node/bin:$PATH
+    export PATH
+    npm_install
+    natives_work || JOBS=max npm rebuild --loglevel=error zstd-napi >&2
+    natives_work || {
+      say "the native parts of node_modules do not start; remove node_modules and try again"
+      exit 3
+    }
+  fi
+  touch "$stamp"
 }
 
 install_packages
 install_modules
-check_modules
