@@ -94,6 +94,12 @@ describe('chunks', () => {
   })
 })
 
+/** A changed mode may keep an ordinary user out of a directory of the target. */
+function removeTarget(): void {
+  execFileSync('chmod', ['-R', 'u+rwX', target])
+  rmSync(target, { recursive: true })
+}
+
 /** Extracts and expects nothing around the target to have changed; true if it was accepted. */
 async function stays(tree: Buffer, entries: number): Promise<boolean> {
   const source = join(scratch.path, 'source')
@@ -108,7 +114,7 @@ async function stays(tree: Buffer, entries: number): Promise<boolean> {
     return error === undefined
   } finally {
     await sink.abort()
-    rmSync(target, { recursive: true })
+    removeTarget()
   }
 }
 

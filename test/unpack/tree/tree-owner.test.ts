@@ -164,12 +164,13 @@ describe.skipIf(!isRoot)('as another user', () => {
       entry({ name: 'd/pipe', type: '6' }),
       entry({ name: 'closed', type: '5', mode: '0000000\0' }),
       entry({ name: 'closed/within', mode: '0000400\0' }),
+      directory('closed/deeper/', { mode: '0000500\0' }),
     )
-    const printed = extractAsNobody(tar, 8)
+    const printed = extractAsNobody(tar, 9)
     expect(printed).toEqual([{ event: 'note', text: expect.stringContaining('only root may') }])
     const mode = (path: string) => (lstatSync(join(target, path)).mode & 0o7777).toString(8)
-    const paths = ['d', 'd/setuid', 'd/own', 'd/sticky', 'd/pipe', 'closed', 'closed/within']
-    expect(paths.map(mode)).toEqual(['755', '755', '4700', '1600', '644', '0', '400'])
+    const paths = ['d', 'd/setuid', 'd/own', 'd/sticky', 'd/pipe', 'closed', 'closed/deeper']
+    expect(paths.map(mode)).toEqual(['755', '755', '4700', '1600', '644', '0', '500'])
     expect(lstatSync(join(target, 'd/setuid'))).toMatchObject({ uid: NOBODY, gid: NOBODY })
   })
 

@@ -266,6 +266,21 @@ describe('a tree that is refused', () => {
     }
   })
 
+  test.each([
+    ['file', 'a', linkSync],
+    ['symbolic link', 'a', symlinkSync],
+    ['directory', 'a/', symlinkSync],
+  ] as const)('over a %s that somebody else put there meanwhile', async (_, name, put) => {
+    const witness = join(scratch.path, 'witness')
+    writeFileSync(witness, 'kept')
+    const sink = openTreeSink({ directory: target, entries: 1 })
+    put(witness, join(target, 'a'))
+    const block = name === 'a' ? entry({ name, content: 'x' }) : directory(name)
+    const error = await failureOf(sink.write(tarOf(block)))
+    expect(error).toMatchObject({ code: 'io', data: { errno: 'EEXIST' } })
+    expect(readFileSync(witness, 'utf8')).toBe('kept')
+  })
+
   test('a hard link to a symbolic link or a directory', async () => {
     const first = [
       entry({ name: 'a', type: '2', linkName: '/etc/passwd' }),
