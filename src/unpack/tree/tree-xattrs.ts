@@ -6,7 +6,8 @@
  *    file is set after it: setting an attribute wants write permission, and changing the owner
  *    or writing would clear a capability.
  * 3. Attributes of directories wait for the end: a default access list is inherited.
- * 4. Values go as base64; names and paths with octal escapes, which keep every byte.
+ * 4. Values go as hex (setfattr 2.5.1 drops an empty value in base64 without an error); names and
+ *    paths with octal escapes, which keep every byte.
  *
  * Not promised: for other users than root, attributes outside of `user.`; one note says so.
  */
@@ -83,7 +84,7 @@ export class XattrBatch {
 
 /** As `getfattr --dump` writes it: a comment with the path, a line an attribute, an empty line. */
 function dumpOf({ path }: Metadata, xattrs: readonly Xattr[]): string {
-  const lines = xattrs.map(({ name, value }) => `${escaped(name)}=0s${value.toString('base64')}\n`)
+  const lines = xattrs.map(({ name, value }) => `${escaped(name)}=0x${value.toString('hex')}\n`)
   return `# file: ./${escaped(path)}\n${lines.join('')}\n`
 }
 
