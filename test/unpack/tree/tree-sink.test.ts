@@ -143,6 +143,18 @@ describe('a tree made by GNU tar', () => {
     expect(describeXattrs(target)).toEqual(describeXattrs(source))
   })
 
+  test('an attribute that the kernel refuses is an error, also amid others', async () => {
+    const pax = [paxRecord('SCHILY.xattr.user.a', 'x')]
+    const tar = tarOf(
+      entry({ name: 'a', pax }),
+      entry({ name: 'link', type: '2', linkName: 'a', pax }),
+      entry({ name: 'b', pax }),
+    )
+    const error = await failureOf(extract(tar, { entries: 3 }))
+    expect(error).toMatchObject({ code: 'process', data: { program: 'setfattr', status: 1 } })
+    expect(error.message).toContain('./link')
+  })
+
   test('a sparse file is refused', async () => {
     truncateSync(join(source, 'bin/large'), 100_000_000)
     const { tar, entries } = gnuTar('--sparse')
