@@ -19,7 +19,7 @@ import {
 } from '../../format/tar-header.ts'
 import { MIB } from '../../units.ts'
 import type { PartialFile } from './partial-file.ts'
-import type { PackWorkers } from './workers.ts'
+import type { PackJobs } from './workers.ts'
 
 const COPY_BYTES = 32 * MIB
 
@@ -42,7 +42,7 @@ export type MemberSource =
 export interface AssembleContext {
   readonly image: PartialFile
   readonly spool: { readonly path: string; readonly handle: FileHandle }
-  readonly workers: PackWorkers
+  readonly workers: PackJobs
   /** Seconds since 1970, in every header. */
   readonly mtime: number
   readonly signal: AbortSignal | undefined

@@ -15,11 +15,11 @@ import { inOrder } from './in-order.ts'
 import type { PackSetup } from './jobs.ts'
 import { type PackedPayload, PayloadWriter } from './payload-writer.ts'
 import { type Scanned, type ScanPayload, scanPayloads } from './scan.ts'
-import type { PackWorkers } from './workers.ts'
+import type { PackJobs } from './workers.ts'
 
 export interface PackContext {
   readonly setup: PackSetup
-  readonly workers: PackWorkers
+  readonly workers: PackJobs
   readonly signal: AbortSignal | undefined
   readonly emit: Emit
 }

@@ -10,7 +10,7 @@ import type { Extent } from '../../format/index.ts'
 import { enforce, LIMITS } from '../../format/limits.ts'
 import { type CellRun, ExtentPlanner, type FramePlan } from './extents.ts'
 import { inOrder } from './in-order.ts'
-import type { PackWorkers, PayloadRange } from './workers.ts'
+import type { PackJobs, PayloadRange } from './workers.ts'
 
 /** Length of a payload, as the scan needs it. */
 export interface ScanPayload {
@@ -19,7 +19,7 @@ export interface ScanPayload {
 }
 
 export interface ScanContext {
-  readonly workers: PackWorkers
+  readonly workers: PackJobs
   /** Windows under way at once. */
   readonly ahead: number
   readonly emit: Emit

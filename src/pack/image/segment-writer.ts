@@ -24,7 +24,7 @@ import { LIMITS } from '../../format/limits.ts'
 import { type SlotQueue, slotView } from '../../system/shared-buffers.ts'
 import { blockOffset, type ChunkInSlot, finalTagOf, plainOf, saltOf } from './chunk-slot.ts'
 import type { PackSetup } from './jobs.ts'
-import type { PackWorkers } from './workers.ts'
+import type { PackJobs } from './workers.ts'
 
 /** A segment in the spool file. */
 export interface SealedSegment {
@@ -39,7 +39,7 @@ export interface SealedSegment {
 }
 
 export interface SealContext {
-  readonly workers: PackWorkers
+  readonly workers: PackJobs
   readonly setup: PackSetup
   readonly slots: SlotQueue
 }

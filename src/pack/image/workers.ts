@@ -20,7 +20,8 @@ export interface PayloadRange {
   readonly length: number
 }
 
-export interface PackWorkers extends AsyncDisposable {
+/** The jobs, as calls. */
+export interface PackJobs {
   /** The cells of a range that begins at a cell and is at most a frame long. */
   scan(range: PayloadRange): Promise<readonly CellRun[]>
   /** Packs a frame into packed slot `slot`. */
@@ -32,6 +33,8 @@ export interface PackWorkers extends AsyncDisposable {
   /** Copies a range of the spool file to the image. */
   copy(range: CopyRange): Promise<void>
 }
+
+export interface PackWorkers extends PackJobs, AsyncDisposable {}
 
 /** From a place in the spool file to a place in the image. */
 export interface CopyRange {
@@ -55,30 +58,31 @@ export function startPackWorkers(setup: PackSetup, options: PackWorkersOptions):
   const stop = (): void => void pool.close()
   options.signal?.addEventListener('abort', stop, { once: true })
   return {
+    ...packJobs((job) => pool.run(job)),
+    [Symbol.asyncDispose]: async () => {
+      options.signal?.removeEventListener('abort', stop)
+      await pool.close()
+    },
+  }
+}
+
+/** The calls over anything that does jobs as a kernel does. */
+export function packJobs(run: (job: Numbers) => Promise<Numbers>): PackJobs {
+  return {
     scan: async ({ payload, offset, length }) =>
-      runsOf(await pool.run([OPERATION.scan, payload, offset, length])),
+      runsOf(await run([OPERATION.scan, payload, offset, length])),
     compress: async ({ payload, offset, length }, slot) => {
-      const [packed = 0, ...digest] = await pool.run([
-        OPERATION.compress,
-        payload,
-        offset,
-        length,
-        slot,
-      ])
+      const answer = await run([OPERATION.compress, payload, offset, length, slot])
+      const [packed = 0, ...digest] = answer
       return { length: packed, digest: Uint8Array.from(digest) }
     },
     seal: async ({ slot, index, plainBytes, last }, place) => {
       const job = [OPERATION.seal, slot, index, plainBytes, last ? 1 : 0, place]
-      return Uint8Array.from(await pool.run(job))
+      return Uint8Array.from(await run(job))
     },
-    sha256: async (place, bytes) =>
-      Uint8Array.from(await pool.run([OPERATION.sha256, place, bytes])),
+    sha256: async (place, bytes) => Uint8Array.from(await run([OPERATION.sha256, place, bytes])),
     copy: async ({ from, to, bytes }) => {
-      await pool.run([OPERATION.copy, from, to, bytes])
-    },
-    [Symbol.asyncDispose]: async () => {
-      options.signal?.removeEventListener('abort', stop)
-      await pool.close()
+      await run([OPERATION.copy, from, to, bytes])
     },
   }
 }
