@@ -36,7 +36,6 @@ export async function makeDebianTar(
     ...list('components', source.components),
     ...list('include', source.packages),
     ...(source.keyring === undefined ? [] : [`--keyring=${source.keyring}`]),
-    '--skip=output/dev,output/mknod',
     '--',
     source.suite,
     target,

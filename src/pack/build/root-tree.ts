@@ -15,6 +15,8 @@ import { inPhase } from '../../events.ts'
 import type { Recipe } from '../recipe/schema.ts'
 import { type BuildContext, runAsOwner } from './context.ts'
 import { makeDebianTar } from './debian.ts'
+import { existsInside } from './inside-root.ts'
+import { addToRoot, type OverlayEntry } from './overlay.ts'
 
 /** The absolute path of the new root, below the scratch folder. */
 export async function makeRootTree(recipe: Recipe, context: BuildContext): Promise<string> {
@@ -35,7 +37,20 @@ export async function makeRootTree(recipe: Recipe, context: BuildContext): Promi
   } else {
     throw new OsflashError('unexpected', 'making the root: the source has no root file system')
   }
+  await addToRoot(root, await missingMountPoints(root), context)
   return root
+}
+
+/** Where a kernel and the build itself mount something. */
+const MOUNT_POINTS = { dev: 0o755, proc: 0o555, sys: 0o555, run: 0o755, tmp: 0o1777 } as const
+
+async function missingMountPoints(root: string): Promise<readonly OverlayEntry[]> {
+  const missing: OverlayEntry[] = []
+  for (const [name, mode] of Object.entries(MOUNT_POINTS)) {
+    if (await existsInside(root, name)) continue
+    missing.push({ path: `/${name}`, mode, uid: 0, gid: 0, body: { kind: 'folder' } })
+  }
+  return missing
 }
 
 /** Unpacks a tarball with owners, modes and attributes, without what is in its /dev. */
@@ -56,7 +71,5 @@ export async function unpackTar(
 async function copyFolder(folder: string, root: string, context: BuildContext): Promise<void> {
   const how = ['--archive', '--one-file-system', '--reflink=auto', '--no-target-directory']
   await runAsOwner(context, ['cp', ...how, folder, root])
-  const dev = join(root, 'dev')
-  await runAsOwner(context, ['rm', '-rf', '--one-file-system', dev])
-  await runAsOwner(context, ['mkdir', '-p', '-m', '755', dev])
+  await runAsOwner(context, ['rm', '-rf', '--one-file-system', join(root, 'dev')])
 }

@@ -51,6 +51,8 @@ interface Assignment {
 function assign({ into, keys, value, text }: Assignment): unknown {
   const [key, ...rest] = keys
   if (key === undefined) return value
+  // The first item of a list that is not there yet.
+  if (into === undefined && key === '0') return [assign({ into, keys: rest, value, text })]
   if (Array.isArray(into)) return assignItem({ into, keys, value, text }, into)
   const mapping: Record<string, unknown> = isMapping(into) ? { ...into } : {}
   mapping[key] = assign({ into: mapping[key], keys: rest, value, text })

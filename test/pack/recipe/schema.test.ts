@@ -1,0 +1,16 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { fieldTable } from '../../../scripts/field-table.ts'
+import { recipeJsonSchema } from '../../../src/pack/recipe/schema.ts'
+
+const docs = join(import.meta.dirname, '../../../docs')
+
+test('the published JSON Schema is that of the program (node scripts/recipe-docs.ts renews it)', async () => {
+  const published = JSON.parse(await readFile(join(docs, 'recipe.schema.json'), 'utf8'))
+  expect(published).toEqual(recipeJsonSchema())
+})
+
+test('docs/recipes.md lists every field (node scripts/recipe-docs.ts renews it)', async () => {
+  expect(await readFile(join(docs, 'recipes.md'), 'utf8')).toContain(fieldTable())
+})
