@@ -1,4 +1,4 @@
-/** What the tests of extraction share: tars made by GNU tar, and a reader that is hard on buffers. */
+/** What the tests of extraction share: tars of GNU tar, and a writer that reuses its buffer. */
 import { execFileSync } from 'node:child_process'
 import type { OsflashError } from '../../../src/errors.ts'
 import { openTreeSink, type TreeSinkOptions } from '../../../src/unpack/tree/tree-sink.ts'
