@@ -10,6 +10,7 @@ import { packImage } from '../pack/image/pack.ts'
 import { loadRecipe } from '../pack/recipe/load.ts'
 import { makeScratch } from '../system/scratch.ts'
 import { certificatesOf, secretKeysOf } from './key-files.ts'
+import { packOptionsOf } from './pack-options.ts'
 import { tellPacked } from './packed-text.ts'
 import { type PackingOptions, packingOptions } from './shared-options.ts'
 import { sourceDateEpoch } from './source-date-epoch.ts'
@@ -62,16 +63,4 @@ async function build(path: string, options: BuildOptions, context: VerbContext):
     emit,
   })
   tellPacked(context, options.output, report)
-}
-
-/** The options of the image writer that come from the command line as they are. */
-export function packOptionsOf(options: PackingOptions) {
-  return {
-    output: options.output,
-    force: options.force ?? false,
-    codec: options.codec,
-    aead: options.aead,
-    ...(options.level === undefined ? {} : { level: options.level }),
-    ...(options.workers === undefined ? {} : { workers: options.workers }),
-  }
 }

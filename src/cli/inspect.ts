@@ -34,7 +34,7 @@ Examples:
 }
 
 /** The description as text, a fact a line. */
-export function renderDescription(image: ImageDescription): string {
+function renderDescription(image: ImageDescription): string {
   const { manifest } = image
   const lines = [
     `${image.path}: ${manifest.name}, sequence ${manifest.sequence}, made ${manifest.created}`,

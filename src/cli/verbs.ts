@@ -11,9 +11,10 @@
 import { verb as build } from './build.ts'
 import { verb as inspect } from './inspect.ts'
 import { verb as keygen } from './keygen.ts'
+import { verb as pack } from './pack.ts'
 import { verb as rewrap } from './rewrap.ts'
 import { verb as unpack } from './unpack.ts'
 import type { Verb } from './verb.ts'
 import { verb as verify } from './verify.ts'
 
-export const verbs: readonly Verb[] = [keygen, build, rewrap, inspect, verify, unpack]
+export const verbs: readonly Verb[] = [keygen, build, pack, rewrap, inspect, verify, unpack]
