@@ -130,7 +130,8 @@ describe.skipIf(!isRoot)('a full file system', () => {
         data: { errno: 'ENOSPC' },
       })
     } finally {
-      execFileSync('umount', [target])
+      // Lazy: a file that a failing extraction left open must not keep the mount.
+      execFileSync('umount', ['--lazy', target])
     }
   })
 })
