@@ -69,6 +69,17 @@ npm_install() {
   npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 }
 
+# Debian's node-gyp links to the library of Debian's Node, which crashes in any other.
+build_zstd() {
+  JOBS=max npm rebuild --loglevel=error zstd-napi >&2
+  build=node_modules/zstd-napi/build
+  if grep -qs -e -lnode "$build/binding.target.mk"; then
+    sed -i -e 's/-lnode//' "$build/binding.target.mk"
+    rm -f "$build/Release/binding.node" "$build/Release/obj.target/binding.node"
+    make -s -C "$build" BUILDTYPE=Release >&2
+  fi
+}
+
 install_modules() {
   [ -e "$stamp" ] && [ ! "$stamp" -ot package-lock.json ] && return 0
   if [ node_modules/.package-lock.json -ot package-lock.json ] || ! natives_work; then
@@ -78,9 +89,10 @@ install_modules() {
     # The rest under Node 24: npm skips optional packages (the binaries of @napi-rs/lzma) that do
     # not name the Node that runs it, and node-gyp links to the library of that Node.
     PATH=$root/node_modules/node/bin:$PATH
-    export PATH
+    NODE_NO_WARNINGS=1
+    export PATH NODE_NO_WARNINGS
     npm_install
-    natives_work || JOBS=max npm rebuild --loglevel=error zstd-napi >&2
+    natives_work || build_zstd
     natives_work || {
       say "the native parts of node_modules do not start; remove node_modules and try again"
       exit 3
