@@ -13,6 +13,7 @@ import { createRequire } from 'node:module'
 import { OsflashError } from '../errors.ts'
 import { LIMITS } from './limits.ts'
 import type { CodecName } from './manifest.ts'
+import { outlineXz } from './xz-stream.ts'
 
 /** The parts of zstd's C interface used here. CommonJS: its exports are made at load time. */
 type ZstdBinding = typeof import('zstd-napi/binding.js')
@@ -93,6 +94,9 @@ function zstdDecompressor(): Decompressor {
   }
 }
 
+/** RFC 8878, 3.1.1.1.2: exponent (5 bits), mantissa (3 bits), of the largest window. */
+const MAX_WINDOW = (LIMITS.windowLog - 10) << 3
+
 /** RFC 8878, 3.1.1.1: one frame with a content size, without dictionary, window in bounds. */
 function checkZstdFrame(packed: Uint8Array, rawLength: number): void {
   const view = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength)
@@ -102,7 +106,7 @@ function checkZstdFrame(packed: Uint8Array, rawLength: number): void {
   if (contentSize(view, descriptor) !== rawLength) {
     throw damaged('the frame says another size than the index')
   }
-  if ((descriptor & 0b10_0000) === 0 && view.readUInt8(5) >> 3 > LIMITS.windowLog - 10) {
+  if ((descriptor & 0b10_0000) === 0 && view.readUInt8(5) > MAX_WINDOW) {
     throw damaged('the window is too large')
   }
   if (zstd.findFrameCompressedSize(view) !== view.length) {
@@ -140,6 +144,12 @@ function xzDecompressor(): Decompressor {
   const xz = loadXz()
   return {
     decompress: (packed, out) => {
+      // Before the decoder allocates what it gives.
+      const outline = outlineXz(packed)
+      if (outline?.streamBytes !== packed.length) throw damaged('it is not one xz stream')
+      if (outline.rawBytes !== out.length) {
+        throw damaged('the xz stream says another size than the index')
+      }
       let raw: Uint8Array
       try {
         raw = xz.decompressSync(packed)
