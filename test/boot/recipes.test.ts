@@ -1,0 +1,152 @@
+/**
+ * The recipes that ship, and the layouts that a recipe can ask for, in machines that boot.
+ *
+ * 1. Each ready recipe is built once, by mmdebstrap.
+ * 2. Its disk boots until SSH answers with the expected system, under the named firmware.
+ * 3. Other tables and file systems reuse the root of one build.
+ */
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { buildSource } from '../../src/pack/build/build.ts'
+import { makeDebianTar } from '../../src/pack/build/debian.ts'
+import { loadRecipe } from '../../src/pack/recipe/load.ts'
+import { run } from '../../src/system/run.ts'
+import { makeScratch, type Scratch } from '../../src/system/scratch.ts'
+import { GIB } from '../../src/units.ts'
+import { assembleDisk } from './assemble.ts'
+import { Machine } from './machine.ts'
+
+const recipes = join(import.meta.dirname, '../../recipes')
+const SSH_TIMEOUT_SECONDS = 400
+const DISK_BYTES = 4 * GIB
+const SOURCE_DATE_EPOCH = 1_700_000_000
+
+let scratch: Scratch
+let sshKey: string
+let access: string
+
+beforeAll(async () => {
+  scratch = await makeScratch('boot-test')
+  sshKey = join(scratch.path, 'login')
+  await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', sshKey])
+  const key = (await readFile(`${sshKey}.pub`, 'utf8')).trim()
+  access = `access.root-authorized-keys=["${key}"]`
+})
+
+afterAll(async () => {
+  await scratch[Symbol.asyncDispose]()
+})
+
+interface Case {
+  readonly folder: string
+  readonly recipe: string
+  readonly set: readonly string[]
+}
+
+/** Builds a recipe and puts its disk together; returns the disk's path. */
+async function makeDisk({ folder, recipe, set }: Case): Promise<string> {
+  await mkdir(folder)
+  const loaded = await loadRecipe(join(recipes, recipe), {
+    set: [access, 'customise.hostname=flashed', ...set],
+  })
+  await using build = await makeScratch('build', folder)
+  const source = await buildSource(loaded, {
+    scratch: build.path,
+    emit: () => undefined,
+    sourceDateEpoch: SOURCE_DATE_EPOCH,
+  })
+  const disk = join(folder, 'disk.img')
+  await assembleDisk(source, disk, DISK_BYTES)
+  return disk
+}
+
+interface Answer {
+  readonly release: string
+  readonly hostname: string
+  readonly firmware: string
+  readonly root: string
+  readonly failedUnits: string
+  readonly hasGrown: boolean
+}
+
+async function boot(firmware: 'bios' | 'uefi', folder: string, path: string): Promise<Answer> {
+  const machine = await Machine.start({
+    firmware,
+    disks: [{ path, serial: 'TEST0001' }],
+    folder,
+    sshKey,
+    keepDisks: false,
+  })
+  await using _machine = machine
+  await machine.waitForSsh(SSH_TIMEOUT_SECONDS)
+  const ask = async (command: string) => (await machine.ssh(command)).trim()
+  return {
+    release: await ask('. /etc/os-release; echo "$ID $VERSION_ID"'),
+    hostname: await ask('cat /proc/sys/kernel/hostname'),
+    firmware: await ask('[ -d /sys/firmware/efi ] && echo uefi || echo bios'),
+    root: await ask('findmnt -no FSTYPE /'),
+    failedUnits: await ask('systemctl --failed --plain --no-legend'),
+    hasGrown: Number(await ask('df --output=size -B1 / | tail -n 1')) > 3 * GIB,
+  }
+}
+
+const expected = { hostname: 'flashed', failedUnits: '', hasGrown: true }
+
+test.each([
+  ['debian-13.yaml', '13'],
+  ['debian-12.yaml', '12'],
+  ['rescue-debian-13.yaml', '13'],
+])('%s boots under BIOS and UEFI', async (recipe, version) => {
+  const folder = join(scratch.path, recipe)
+  const disk = await makeDisk({ folder, recipe, set: [] })
+  for (const firmware of ['bios', 'uefi'] as const) {
+    const answer = await boot(firmware, folder, disk)
+    expect(answer).toEqual({ ...expected, firmware, release: `debian ${version}`, root: 'ext4' })
+    await run(['rm', '-f', join(folder, 'known_hosts')])
+  }
+  await run(['rm', '-rf', folder])
+})
+
+const ROOT_ONLY = '[{role: root, grow: true, file-system: ext4}]'
+const withRoot = (kind: string) =>
+  `[{role: bios-boot}, {role: esp}, {role: swap, size: 64MiB}, {role: root, grow: true, file-system: ${kind}}]`
+
+test.each([
+  [
+    'MBR, ext4',
+    'bios',
+    'ext4',
+    ['disk.table=mbr', 'firmware=[bios]', `disk.partitions=${ROOT_ONLY}`],
+  ],
+  ['GPT, btrfs, swap', 'uefi', 'btrfs', [`disk.partitions=${withRoot('btrfs')}`]],
+  ['GPT, xfs, swap', 'bios', 'xfs', [`disk.partitions=${withRoot('xfs')}`]],
+] as const)('%s boots under %s', async (name, firmware, root, set) => {
+  const tarball = await sharedRoot()
+  const folder = join(scratch.path, name.replaceAll(/\W+/g, '-'))
+  const source = ['source={}', `source.tar=${tarball}`]
+  const disk = await makeDisk({ folder, recipe: 'debian-13.yaml', set: [...source, ...set] })
+  const answer = await boot(firmware, folder, disk)
+  expect(answer).toEqual({ ...expected, firmware, release: 'debian 13', root })
+  await run(['rm', '-rf', folder])
+})
+
+let shared: Promise<string> | undefined
+
+/** The root of debian-13.yaml with the tools of all file systems, made once. */
+function sharedRoot(): Promise<string> {
+  shared ??= (async () => {
+    const { recipe } = await loadRecipe(join(recipes, 'debian-13.yaml'))
+    const { debian } = recipe.source
+    if (debian === undefined) throw new Error('debian-13.yaml has no debian source')
+    const target = join(scratch.path, 'shared.tar')
+    const packages = [...debian.packages, 'btrfs-progs', 'xfsprogs']
+    await makeDebianTar(
+      { ...debian, packages },
+      { scratch: scratch.path, emit: () => undefined, sourceDateEpoch: SOURCE_DATE_EPOCH },
+      { target, architecture: recipe.architecture },
+    )
+    return target
+  })()
+  return shared
+}
