@@ -8,7 +8,7 @@ import { execa } from 'execa'
 export function vitestArgv(name: string): readonly [program: string, ...args: string[]] {
   const report = `--outputFile=build/reports/${name}.json`
   const reporters = ['--reporter=default', '--reporter=json', report]
-  return ['vitest', 'run', '--project', name, '--passWithNoTests', ...reporters]
+  return ['vitest', 'run', '--project', name, ...reporters]
 }
 
 /** Runs one project with more options; returns the exit status. */
