@@ -64,8 +64,6 @@ export async function unpackTar(
   const attributes = ['--xattrs-include=*']
   const where = ['--directory', root, '--file', tarball]
   await runAsOwner(context, ['tar', '--extract', ...keep, ...attributes, ...skip, ...where])
-  // mmdebstrap leaves out /dev as a whole when it is told to leave out what is in it.
-  await runAsOwner(context, ['mkdir', '-p', '-m', '755', join(root, 'dev')])
 }
 
 async function copyFolder(folder: string, root: string, context: BuildContext): Promise<void> {
