@@ -1,4 +1,4 @@
-import { chmod, link, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { run } from '../../../src/system/run.ts'
@@ -210,4 +210,59 @@ test.each(['gz', 'xz', 'zst'])('a tarball (%s) gives what its folder gives', asy
   const root = source.payloads[0]?.path ?? ''
   expect(await askExt4(root, 'stat /usr/lib/hard')).toMatch(/Links: 2/)
   expect(await askExt4(root, 'cat /srv/page')).toBe('page\n')
+})
+
+describe('other file systems', () => {
+  const withKind = (kind: string) =>
+    `disk={partitions: [{role: root, file-system: ${kind}, label: tinyroot}]}`
+
+  test('xfs holds the tree, sticky and set-uid bits included', async () => {
+    await using folder = await tinyFolder()
+    const tree = join(folder.path, 'tree')
+    await mkdir(join(tree, 'var/tmp'))
+    await chmod(join(tree, 'var/tmp'), 0o1777)
+    const refused = buildTiny({ folder: folder.path, into: 'refused', set: [withKind('xfs')] })
+    await expect(refused).rejects.toThrow('/usr/lib/c d: a name that mkfs.xfs cannot take')
+    await rm(join(tree, 'usr/lib/c d'))
+    const set = [withKind('xfs')]
+    const { source, events } = await buildTiny({ folder: folder.path, into: 'built', set })
+    const root = source.payloads[0]?.path ?? ''
+    await run(['/sbin/xfs_repair', '-n', '-f', root])
+    const ask = async (path: string, field: string) =>
+      (await run(['/sbin/xfs_db', '-r', '-c', `path ${path}`, '-c', `print ${field}`, root])).stdout
+    expect(await ask('/var/tmp', 'core.mode')).toBe('core.mode = 041777\n')
+    expect(await ask('/usr/lib/b', 'core.mode')).toBe('core.mode = 0104755\n')
+    expect(await ask('/usr/lib/a', 'core.size')).toBe('core.size = 100000\n')
+    expect(await ask('/etc/motd', 'core.uid')).toBe('core.uid = 1000\n')
+    const uuid = source.disk?.partitions[0]?.fileSystem?.uuid
+    expect((await run(['/sbin/blkid', '-p', '-o', 'value', '-s', 'UUID', root])).stdout).toBe(
+      `${uuid}\n`,
+    )
+    expect(events).toContainEqual({
+      event: 'note',
+      text: 'root: xfs is not the same bytes in every build',
+    })
+  })
+
+  test('xfs refuses extended attributes by name', async () => {
+    await using folder = await tinyFolder()
+    const tree = join(folder.path, 'tree')
+    await rm(join(tree, 'usr/lib/c d'))
+    const setAttribute = 'import os, sys; os.setxattr(sys.argv[1], "user.note", b"x")'
+    await run(['python3', '-c', setAttribute, join(tree, 'usr/lib/b')])
+    const build = buildTiny({ folder: folder.path, into: 'built', set: [withKind('xfs')] })
+    await expect(build).rejects.toThrow('/usr/lib/b has extended attributes')
+  })
+
+  test('btrfs holds the tree', async () => {
+    await using folder = await tinyFolder()
+    const set = [withKind('btrfs')]
+    const { source } = await buildTiny({ folder: folder.path, into: 'built', set })
+    const root = source.payloads[0]?.path ?? ''
+    await run(['btrfs', 'check', '--readonly', root])
+    const restored = join(folder.path, 'restored')
+    await mkdir(restored)
+    await run(['btrfs', 'restore', '--quiet', root, restored], { statuses: [0, 1] })
+    expect(await readFile(join(restored, 'etc/motd'), 'utf8')).toBe('hello\n')
+  })
 })
