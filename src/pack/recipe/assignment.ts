@@ -7,7 +7,7 @@
  * 3. Mappings on the way are made; what is there and is neither mapping nor list is replaced.
  */
 import { parse } from 'yaml'
-import { OsflashError } from '../../errors.ts'
+import { type ErrorDetails, OsflashError } from '../../errors.ts'
 import { isMapping, joinPath, type Place, type RecipeDocument } from './document.ts'
 
 /**
@@ -23,7 +23,7 @@ export function applyAssignment(
   const equals = text.indexOf('=')
   const key = text.slice(0, Math.max(0, equals))
   if (!/^[^.\s]+(\.[^.\s]+)*$/.test(key)) {
-    throw wrong(text, 'not of the form key=value', ['--set customise.hostname=web1'])
+    throw wrong(text, 'not of the form key=value', { hints: ['--set customise.hostname=web1'] })
   }
   const place: Place = { text: `--set ${key}`, folder }
   const places = new Map(document.places)
@@ -37,7 +37,7 @@ function parseValue(text: string, yaml: string): unknown {
   try {
     return parse(yaml, { maxAliasCount: 100 })
   } catch (cause) {
-    throw wrong(text, 'the value is not YAML', [], cause)
+    throw wrong(text, 'the value is not YAML', { cause })
   }
 }
 
@@ -71,11 +71,6 @@ function assignItem({ keys, value, text }: Assignment, list: readonly unknown[])
   return items
 }
 
-function wrong(
-  text: string,
-  why: string,
-  hints: readonly string[] = [],
-  cause?: unknown,
-): OsflashError {
-  return new OsflashError('recipe', `reading --set ${text}: ${why}`, { hints, cause })
+function wrong(text: string, why: string, details: ErrorDetails = {}): OsflashError {
+  return new OsflashError('recipe', `reading --set ${text}: ${why}`, details)
 }
