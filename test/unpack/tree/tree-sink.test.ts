@@ -44,6 +44,8 @@ function makeSource(): void {
   }
   writeFileSync(join(source, 'äöü 漢字 🙂'), 'unicode')
   writeFileSync(Buffer.from(`${source}/not-utf-8-\xff\xfe`, 'latin1'), 'bytes')
+  // Debian's systemd has this name.
+  writeFileSync(join(source, 'bin/system-systemd\\x2dcryptsetup.slice'), '[Unit]\n')
   symlinkSync('../../outside/äöü', join(source, 'link'))
   symlinkSync(`/${'long/'.repeat(60)}end`, join(source, 'long-link'))
   linkSync(join(source, 'bin/large'), join(source, 'bin/large-too'))
@@ -82,6 +84,7 @@ describe('a tree made by GNU tar', () => {
     set('user.binary', '0x000a0d22005cff3d', 'none')
     set('user.sign=%3D', 'x', 'bin/large')
     set('user.of a directory', 'x', 'bin')
+    set('user.slice', 'x', 'bin/system-systemd\\x2dcryptsetup.slice')
     set('user.line\nfeed', 'x', 'äöü 漢字 🙂')
     const odd = Buffer.from(`${source}/line\nfeed #\t=\xff`, 'latin1')
     writeFileSync(odd, '')
