@@ -5,7 +5,7 @@
  * 2. Each value's path (`customise.users.0.name`) maps to file, line and column.
  * 3. Merging keeps the places of both sides, so an error names the file that the value is from.
  */
-import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
 import { OsflashError } from '../../errors.ts'
 
 /** Where a value was written; `folder` is what its relative paths start from. */
@@ -41,7 +41,32 @@ export function parseRecipeText(text: string, origin: DocumentOrigin): RecipeDoc
   }
   const places = new Map<string, Place>()
   collectPlaces({ node: document.contents, path: '', places, lines, origin })
-  return { value: document.toJS({ maxAliasCount: 100 }), places }
+  return { value: plainValue(document, origin), places }
+}
+
+/** Deeper than any recipe is; an alias that holds itself has no end. */
+const DEPTH_MAX = 32
+
+function plainValue(document: Document, origin: DocumentOrigin): unknown {
+  const value: unknown = attempt(() => document.toJS({ maxAliasCount: 100 }), origin)
+  if (isDeeperThan(value, DEPTH_MAX)) {
+    throw new OsflashError('recipe', `reading ${origin.name}: more than ${DEPTH_MAX} levels deep`)
+  }
+  return value
+}
+
+function attempt(read: () => unknown, { name }: DocumentOrigin): unknown {
+  try {
+    return read()
+  } catch (cause) {
+    const why = cause instanceof Error ? lowerFirst(cause.message) : String(cause)
+    throw new OsflashError('recipe', `reading ${name}: ${why}`, { cause })
+  }
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1))
 }
 
 interface Visit {

@@ -14,7 +14,7 @@ const line = z.string().regex(/^[^\0\n]*$/, 'must be one line')
 const absolutePath = z
   .string()
   .max(4_096)
-  .regex(/^\/(?!.*(^|\/)\.\.(\/|$))[^\0\n]*$/, 'must be an absolute path without ..')
+  .regex(/^(?!.*\/\.\.(\/|$))\/[^\0\n]*$/, 'must be an absolute path without ..')
 const hostPath = z.string().min(1).max(4_096)
 const mode = z.string().regex(/^[0-7]{3,4}$/, 'must be an octal mode such as 0644')
 const accountName = z
