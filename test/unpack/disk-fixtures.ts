@@ -130,9 +130,8 @@ export interface UnpackTest extends Partial<UnpackOptions> {
 
 export async function unpackTest(test: UnpackTest): Promise<UnpackReport> {
   const { image, keys, ...options } = test
-  await using source = await openFileSource(image)
+  await using source = options.source ?? (await openFileSource(image))
   return await unpackDisk({
-    source,
     check: checkFor(keys),
     identities: [keys.recipient],
     overwrite: false,
@@ -142,6 +141,7 @@ export async function unpackTest(test: UnpackTest): Promise<UnpackReport> {
     workers: 2,
     emit: () => undefined,
     ...options,
+    source,
   })
 }
 
