@@ -92,5 +92,8 @@ function hintsFor(log: string, { suite }: DebianSource): readonly string[] {
   if (/Unable to locate package|has no installation candidate/i.test(log)) {
     return ['check source.debian.packages and source.debian.components']
   }
+  if (/did not find any indices|does not have a Release file/i.test(log)) {
+    return ['check source.debian.suite, source.debian.components and the mirror']
+  }
   return []
 }

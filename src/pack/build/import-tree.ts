@@ -77,14 +77,16 @@ async function packTree(folder: string, shown: string, context: BuildContext): P
   const tarball = join(context.scratch, 'tree.tar')
   const names = join(context.scratch, 'tree.names')
   const list = join(context.scratch, 'tree.list')
-  const top = (await readdir(folder)).toSorted((a, b) =>
-    Buffer.compare(Buffer.from(a), Buffer.from(b)),
-  )
-  await writeFile(names, top.map((name) => `${name}\0`).join(''))
+  // Names are bytes, and need not be UTF-8.
+  const top = (await readdir(folder, { encoding: 'buffer' })).toSorted(Buffer.compare)
+  const ended = top.map((name) => Buffer.concat([name, Buffer.of(0)]))
+  await writeFile(names, Buffer.concat(ended))
   await runAsOwner(context, [
     ...(['tar', '--create', '--sort=name', '--format=pax', '--numeric-owner'] as const),
     ...['--xattrs', '--xattrs-include=*', '--pax-option=delete=atime,delete=ctime'],
-    ...['--directory', folder, '--null', '--verbatim-files-from', '--files-from', names],
+    // Without --no-unquote tar would read `\x2d` in a name at the top as an escape.
+    ...['--directory', folder, '--null', '--verbatim-files-from', '--no-unquote'],
+    ...['--files-from', names],
     ...['--verbose', '--index-file', list, '--file', tarball],
   ])
   const entries = await countLines(list)
