@@ -49,6 +49,7 @@ const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   sgdisk: 'gdisk',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',
+  sync: 'coreutils',
   tune2fs: 'e2fsprogs',
   umount: 'mount',
   unshare: 'util-linux',

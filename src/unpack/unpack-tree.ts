@@ -1,26 +1,34 @@
 /**
  * Unpacks an image of file trees into a directory.
  *
- * 1. Frames are decoded in parallel, as for a disk, but handed on in order: the bytes are a tar.
- * 2. Runs of zeros, which have no frame, are put back between them.
- * 3. The tree sink checks every header before it makes anything (tree/).
+ * 1. Signature, manifest, key, indexes and limits first; nothing is made before they hold.
+ * 2. An image of one tree goes to the directory itself, one of several to a folder for each. The
+ *    directory is made, or is empty.
+ * 3. Frames are decoded in parallel, as for a disk, but handed on in order: the bytes are a tar.
+ *    Runs of zeros, which have no frame, are put back between them.
+ * 4. The tree sink checks every header before it makes anything (tree/).
+ * 5. The file system is synced, so that success means on the disk.
  *
  * Not promised: going on after an interruption; a tree is started again in an empty directory.
  */
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Source } from '../deliver/source.ts'
 import type { SecretKey } from '../encrypt/keys.ts'
 import { decryptSessionKey } from '../encrypt/session-key.ts'
 import { type Emit, inPhase } from '../events.ts'
+import { enforce } from '../format/limits.ts'
+import { run } from '../system/run.ts'
 import { MIB } from '../units.ts'
 import { type Engine, startEngine } from './engine.ts'
 import { frameJobs } from './frame-job.ts'
 import { type CheckSignatures, expectKind, openImage } from './image.ts'
 import { type LoadedPayload, loadPayloads } from './payload.ts'
 import { openTreeSink, type TreeSink } from './tree/tree-sink.ts'
+import { openTarget, prepareTarget } from './tree/tree-target.ts'
 
 /** Frames that wait for their turn while an earlier one is still being decoded. */
 const FRAMES_WAITING = 4
+const ZEROS = new Uint8Array(MIB)
 
 export interface UnpackTreeOptions {
   readonly source: Source
@@ -46,6 +54,9 @@ export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTree
   expectKind(image, 'tree')
   const sessionKey = await decryptSessionKey(image.keysBytes, options.identities)
   const payloads = await loadPayloads(image)
+  for (const payload of payloads) {
+    enforce('tarEntries', entriesOf(payload), `payload ${payload.entry.name} of the manifest`)
+  }
   await using engine = startEngine({
     source,
     payloads,
@@ -55,22 +66,38 @@ export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTree
     signal,
     ...(options.workers === undefined ? {} : { workers: options.workers }),
   })
-  const total = payloads.reduce((sum, { entry }) => sum + entry.rawBytes, 0)
-  let bytes = 0
-  const progress = (written: number): void => {
-    bytes += written
-    emit({ event: 'progress', phase: 'extracting', done: bytes, total, unit: 'bytes' })
-  }
-  await inPhase(emit, 'extracting', async () => {
-    for (const [number, payload] of payloads.entries()) {
-      const { name } = payload.entry
-      const directory = payloads.length === 1 ? options.directory : join(options.directory, name)
-      await extract({ ...options, directory }, { engine, payload, number, progress })
-    }
-  })
+  const bytes = await inPhase(emit, 'extracting', () => extractAll(options, engine, payloads))
+  await inPhase(emit, 'flushing', () => flush(options.directory, signal))
   const entries = payloads.reduce((sum, payload) => sum + entriesOf(payload), 0)
   const frames = payloads.reduce((sum, { index }) => sum + index.frames.length, 0)
   return { entries, bytes, frames }
+}
+
+/** Gives the number of bytes of all tars. */
+async function extractAll(
+  options: UnpackTreeOptions,
+  engine: Engine,
+  payloads: readonly LoadedPayload[],
+): Promise<number> {
+  const total = payloads.reduce((sum, { entry }) => sum + entry.rawBytes, 0)
+  let done = 0
+  const progress = (written: number): void => {
+    done += written
+    options.emit({ event: 'progress', phase: 'extracting', done, total, unit: 'bytes' })
+  }
+  const parent = payloads.length === 1 ? undefined : prepareTarget(options.directory)
+  for (const [number, payload] of payloads.entries()) {
+    const { name } = payload.entry
+    const directory = parent === undefined ? options.directory : join(parent.directory, name)
+    await extract({ ...options, directory }, { engine, payload, number, progress })
+  }
+  if (parent !== undefined) openTarget(parent)
+  return done
+}
+
+/** @throws OsflashError `process` when the kernel could not write something back, `cancelled` */
+async function flush(directory: string, signal: AbortSignal): Promise<void> {
+  await run(['sync', '-f', resolve(directory)], { signal })
 }
 
 interface TreePart {
@@ -124,7 +151,7 @@ function inOrder(tree: TreeSink, { progress }: TreePart): OrderedWriter {
     progress(bytes.length)
   }
   const zeros = async (upTo: number): Promise<void> => {
-    while (position < upTo) await put(new Uint8Array(Math.min(MIB, upTo - position)))
+    while (position < upTo) await put(ZEROS.subarray(0, upTo - position))
   }
   const myTurn = (frame: number): Promise<void> =>
     new Promise((take, fail) => {
