@@ -76,7 +76,7 @@ function encodeHeader(fields: HeaderFields): Uint8Array {
   header.writeBigUInt64LE(BigInt(backup ? last : 1), 24)
   header.writeBigUInt64LE(BigInt(backup ? 1 : last), 32)
   header.writeBigUInt64LE(BigInt(reserved), 40)
-  header.writeBigUInt64LE(BigInt(last - reserved), 48)
+  header.writeBigUInt64LE(BigInt(last - reserved + 1), 48)
   encodeGuid(fields.guid).copy(header, 56)
   header.writeBigUInt64LE(BigInt(backup ? last - reserved + 2 : 2), 72)
   header.writeUInt32LE(ENTRIES, 80)

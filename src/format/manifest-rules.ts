@@ -7,9 +7,11 @@
  * 4. An image has either regions and a disk, or trees alone.
  */
 import { OsflashError } from '../errors.ts'
-import { gptReservedSectors } from './gpt.ts'
+import { BOOT_CODE_BYTES, gptReservedSectors } from './gpt.ts'
 import { enforce } from './limits.ts'
-import type { DiskLayout, Manifest, Partition, PayloadEntry } from './manifest.ts'
+import type { DiskLayout, Manifest, Partition, PartitionTable, PayloadEntry } from './manifest.ts'
+
+const MBR_SECTORS = 2 ** 32
 
 /** @throws OsflashError `format` or `limit`, naming the payload or partition */
 export function checkManifest(manifest: Manifest): void {
@@ -41,6 +43,8 @@ function checkTreesOnly(payloads: readonly PayloadEntry[]): void {
 }
 
 function checkRegions(disk: DiskLayout, payloads: readonly PayloadEntry[]): void {
+  const tree = payloads.find((payload) => payload.place.kind === 'tree')
+  if (tree !== undefined) throw wrong(`payload ${tree.name} is a tree beside a disk`)
   const regions = payloads.flatMap(({ name, place, rawBytes }) =>
     place.kind === 'region'
       ? [{ name, start: place.offsetBytes, end: place.offsetBytes + rawBytes }]
@@ -69,6 +73,7 @@ function checkPartitions(disk: DiskLayout): void {
   if (disk.minimumBytes % disk.sectorBytes !== 0) {
     throw wrong('the smallest disk is not a whole number of sectors')
   }
+  checkBootCode(disk.table)
   const numbers = new Set<number>()
   for (const partition of disk.partitions) {
     if (numbers.has(partition.number)) throw wrong(`partition ${partition.number} is listed twice`)
@@ -76,6 +81,14 @@ function checkPartitions(disk: DiskLayout): void {
     checkFields(disk, partition)
   }
   if (disk.table.kind !== 'none') checkOrder(disk)
+}
+
+/** It would be cut without a word, and run into the table. */
+function checkBootCode(table: PartitionTable): void {
+  if (table.kind === 'none' || table.bootCode === undefined) return
+  const { length } = Buffer.from(table.bootCode, 'base64')
+  if (length > BOOT_CODE_BYTES)
+    throw wrong(`the boot code has ${length} bytes, not ${BOOT_CODE_BYTES}`)
 }
 
 function checkFields(disk: DiskLayout, partition: Partition): void {
@@ -87,6 +100,9 @@ function checkFields(disk: DiskLayout, partition: Partition): void {
   }
   if (disk.table.kind === 'mbr' && (typeIsGuid || partition.number > 4)) {
     throw wrong(`${label} is not a primary MBR partition`)
+  }
+  if (disk.table.kind === 'mbr' && partition.firstLba + partition.sectors > MBR_SECTORS) {
+    throw wrong(`${label} is past what an MBR can say`)
   }
 }
 

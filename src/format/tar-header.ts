@@ -16,12 +16,19 @@
  *    meaning (prefix, link, owner, extension) can hide in a member.
  * 2. `manifest.json.sig` and `keys.pgp` are bound by no digest of the manifest. The first 120 bits
  *    of their BLAKE3 stand in the group field, against bit rot; they prove nothing else.
- * 3. Trees inside a payload are tars of their own, with more in them: src/unpack/ reads those.
+ * 3. Trees inside a payload are tars of their own, with more in them: src/format/tree/ reads those.
  */
 import { OsflashError } from '../errors.ts'
 import { alignUp } from '../units.ts'
+import {
+  octalDigits,
+  readOctal,
+  TAR_BLOCK_BYTES,
+  tarSums,
+  USTAR_MAGIC,
+  USTAR_MAGIC_AT,
+} from './tar-block.ts'
 
-export const TAR_BLOCK_BYTES = 512
 /** Two blocks of zeros end the archive; readers of tar expect whole records of 10,240 bytes. */
 const TAR_RECORD_BYTES = 10_240
 
@@ -39,12 +46,11 @@ export function encodeTarHeader(member: TarMember): Buffer {
   const header = Buffer.alloc(TAR_BLOCK_BYTES)
   header.write(member.name, 0, 100, 'utf8')
   header.write('0000644\u00000000000\u00000000000\u0000', 100, 'latin1')
-  header.write(`${octal(member.bytes, 11)}\0${octal(member.mtime, 11)}\0`, 124, 'latin1')
-  header.write('        0', 148, 'latin1')
-  header.write('ustar\x0000', 257, 'latin1')
+  header.write(`${octalDigits(member.bytes, 11)}\0${octalDigits(member.mtime, 11)}\0`, 124, 'latin1')
+  header.write('0', 156, 'latin1')
+  header.write(USTAR_MAGIC, USTAR_MAGIC_AT, 'latin1')
   header.write(member.checksum ?? '', 297, 31, 'latin1')
-  const sum = header.reduce((total, byte) => total + byte, 0)
-  header.write(`${octal(sum, 6)}\0 `, 148, 'latin1')
+  header.write(`${octalDigits(tarSums(header).checksum, 6)}\0 `, 148, 'latin1')
   return header
 }
 
@@ -59,8 +65,8 @@ export function parseTarHeader(header: Uint8Array, atByte: number): TarMember | 
   const checksum = block.toString('latin1', 297, 327).replace(/\0.*$/s, '')
   const member = {
     name,
-    bytes: readOctal(block, 124),
-    mtime: readOctal(block, 136),
+    bytes: readOctal(block, [124, 12]) ?? -1,
+    mtime: readOctal(block, [136, 12]) ?? -1,
     ...(checksum === '' ? {} : { checksum }),
   }
   const valid = name.length > 0 && member.bytes >= 0 && member.mtime >= 0
@@ -81,15 +87,4 @@ export function tarMemberBytes(bytes: number): number {
 /** Size of the whole archive when its members end at `endOfMembers`. */
 export function tarArchiveBytes(endOfMembers: number): number {
   return alignUp(endOfMembers + 2 * TAR_BLOCK_BYTES, TAR_RECORD_BYTES)
-}
-
-function octal(n: number, digits: number): string {
-  const text = n.toString(8).padStart(digits, '0')
-  if (text.length > digits) throw new RangeError(`${n} does not fit ${digits} octal digits`)
-  return text
-}
-
-function readOctal(block: Buffer, at: number): number {
-  const text = block.toString('latin1', at, at + 11)
-  return /^[0-7]{11}$/.test(text) ? Number.parseInt(text, 8) : -1
 }
