@@ -10,7 +10,7 @@
  *
  * Not promised: the same bytes from another version of e2fsprogs.
  */
-import { writeFile } from 'node:fs/promises'
+import { truncate, writeFile } from 'node:fs/promises'
 import { alignUp, byteCount, MIB } from '../../units.ts'
 import { type BuildContext, runAsOwner, runTool } from './context.ts'
 import { parseDumpe2fs, unusedRanges } from './ext4-free.ts'
@@ -67,6 +67,8 @@ export async function makeExt4(job: PartitionJob, context: BuildContext): Promis
     ],
     { env: { MKE2FS_CONFIG: '/dev/null' } },
   )
+  // mke2fs leaves out a last block group that is too small to be one.
+  await truncate(path, bytes)
   await setInodeTimes(path, context)
   const { stdout } = await runTool(context, ['dumpe2fs', path])
   return { bytes, unused: unusedRanges(parseDumpe2fs(stdout)) }

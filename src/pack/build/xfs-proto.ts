@@ -83,6 +83,6 @@ function modeAndOwner({ kind, mode, owner }: Entry): string {
 
 function refused(path: string, why: string): OsflashError {
   return new OsflashError('refused', `filling an xfs file system: /${path}: ${why}`, {
-    hints: ['choose ext4, or leave the file out'],
+    hints: ['choose ext4 or btrfs', 'or remove it in customise.scripts'],
   })
 }
