@@ -14,7 +14,7 @@ import { Machine } from '../test/boot/machine.ts'
 
 const folder = join(import.meta.dirname, '..', 'build', 'demo')
 const osflash = join(import.meta.dirname, '..', 'bin', 'osflash')
-const recipe = join(import.meta.dirname, '..', 'recipes', 'debian-13.yaml')
+const recipe = '../../recipes/debian-13.yaml'
 const HOST_NAME = 'demo'
 const BOOT_TIMEOUT_SECONDS = 360
 

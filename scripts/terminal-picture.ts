@@ -42,6 +42,7 @@ const rows = lines.map((line, i) => {
 })
 process.stdout.write(
   `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
-    `font-family="ui-monospace, Menlo, Consolas, monospace" font-size="12" xml:space="preserve">\n` +
+    'font-family="ui-monospace, Menlo, Consolas, monospace" ' +
+    `font-size="12" xml:space="preserve">\n` +
     `<rect width="100%" height="100%" rx="8" fill="#1a1b26"/>\n${rows.join('\n')}\n</svg>\n`,
 )

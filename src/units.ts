@@ -1,6 +1,5 @@
 /**
- * Branded units: a count of bytes, a place in bytes, a sector number and a count of sectors
- * cannot be mixed up.
+ * Branded units: a count of bytes and a place in bytes cannot be mixed up.
  *
  * 1. Each brand has one maker, and the maker checks: a whole number from 0 to 2^53 - 1.
  * 2. Arithmetic gives plain numbers; the maker brands the result where it enters a structure.
@@ -14,10 +13,6 @@ type Branded<Name extends string> = number & { readonly [brand]: Name }
 export type ByteCount = Branded<'ByteCount'>
 /** A place in a payload, a file or a disk, in bytes from its start. */
 export type ByteOffset = Branded<'ByteOffset'>
-/** A logical block address: the number of a sector from the start of a disk. */
-export type Lba = Branded<'Lba'>
-/** A number of sectors. */
-export type SectorCount = Branded<'SectorCount'>
 
 export const KIB = 1024
 export const MIB = 1024 * KIB
@@ -27,10 +22,6 @@ export const GIB = 1024 * MIB
 export const byteCount = (n: number): ByteCount => checked(n, 'byte count') as ByteCount
 /** @throws RangeError when the number is not a whole number from 0 to 2^53 - 1 */
 export const byteOffset = (n: number): ByteOffset => checked(n, 'byte offset') as ByteOffset
-/** @throws RangeError when the number is not a whole number from 0 to 2^53 - 1 */
-export const lba = (n: number): Lba => checked(n, 'sector number') as Lba
-/** @throws RangeError when the number is not a whole number from 0 to 2^53 - 1 */
-export const sectorCount = (n: number): SectorCount => checked(n, 'sector count') as SectorCount
 
 function checked(n: number, what: string): number {
   if (!Number.isSafeInteger(n) || n < 0) throw new RangeError(`not a ${what}: ${n}`)

@@ -33,7 +33,8 @@ export const verb: Verb = {
         'after',
         `
 Examples:
-  osflash build recipes/debian-13.yaml -o debian-13.osimg --recipient recipient.pub --sign-with signer.key
+  osflash build recipes/debian-13.yaml -o debian-13.osimg \\
+    --recipient recipient.pub --sign-with signer.key
   SOURCE_DATE_EPOCH=1700000000 osflash build web.yaml -o web.osimg --set customise.hostname=web1 \\
     --recipient recipient.pub --sign-with signer.key
 

@@ -60,12 +60,14 @@ function systemText({ manifest }: ImageDescription): string {
 function diskLines({ manifest: { disk } }: ImageDescription): string[] {
   if (disk === undefined) return []
   const { table, sectorBytes, minimumBytes } = disk
-  const head = `  disk       ${table.kind}, from ${formatBytes(minimumBytes)}, sectors of ${sectorBytes} bytes`
+  const least = formatBytes(minimumBytes)
+  const head = `  disk       ${table.kind}, from ${least}, sectors of ${sectorBytes} bytes`
   const partitions = disk.partitions.map((partition) => {
     const bytes = formatBytes(partition.sectors * sectorBytes).padStart(9)
     const kind = partition.fileSystem?.kind ?? '-'
     const grows = partition.grow ? ', grows' : ''
-    return `    ${String(partition.number).padStart(2)}  ${bytes}  ${kind.padEnd(9)} ${partition.name}${grows}`
+    const number = String(partition.number).padStart(2)
+    return `    ${number}  ${bytes}  ${kind.padEnd(9)} ${partition.name}${grows}`
   })
   return [head, ...partitions]
 }
@@ -76,7 +78,8 @@ function payloadLines(image: ImageDescription): string[] {
       `${payload.segments} segments`,
     `    data ${formatBytes(payload.dataBytes)}, zero ${formatBytes(payload.zeroBytes)}, ` +
       `unused ${formatBytes(payload.unusedBytes)}`,
-    `    packed ${formatBytes(payload.packedBytes)} (${payload.codec}, ${payload.ratio.toFixed(2)} : 1)`,
+    `    packed ${formatBytes(payload.packedBytes)} ` +
+      `(${payload.codec}, ${payload.ratio.toFixed(2)} : 1)`,
     `    index ${payload.indexDigest}`,
   ])
 }

@@ -43,7 +43,8 @@ export const verb: Verb = {
         `
 Examples:
   osflash pack disk.qcow2 -o disk.osimg --recipient recipient.pub --sign-with signer.key
-  osflash pack rootfs/ -o tree.osimg --name my-tree --recipient recipient.pub --sign-with signer.key`,
+  osflash pack rootfs/ -o tree.osimg --name my-tree \\
+    --recipient recipient.pub --sign-with signer.key`,
       )
       .action((path: string, options: PackVerbOptions) => pack(path, options, context))
   },

@@ -72,7 +72,8 @@ async function rewrap(
     ...(options.output === undefined ? {} : { output: options.output }),
   })
   const output = options.output ?? path
-  const text = `${output}: ${formatBytes(report.bytes)}, keys ${report.keysBytesBefore} → ${report.keysBytes} bytes\n`
+  const keys = `keys ${report.keysBytesBefore} → ${report.keysBytes} bytes`
+  const text = `${output}: ${formatBytes(report.bytes)}, ${keys}\n`
   context.stdout.write(context.json ? `${JSON.stringify({ output, ...report })}\n` : text)
 }
 

@@ -118,7 +118,8 @@ function tell(
   const seconds = (performance.now() - startMs) / 1000
   const rate = formatBytes(Math.round(report.bytes / seconds))
   const verified = report.verified ? ', read back and equal' : ''
-  const text = `${to}: ${formatBytes(report.bytes)} in ${report.frames} frames, ${formatDuration(seconds)} (${rate}/s)${verified}\n`
+  const amount = `${formatBytes(report.bytes)} in ${report.frames} frames`
+  const text = `${to}: ${amount}, ${formatDuration(seconds)} (${rate}/s)${verified}\n`
   context.stdout.write(context.json ? `${JSON.stringify({ to, seconds, ...report })}\n` : text)
 }
 

@@ -45,7 +45,8 @@ Examples:
         const by =
           signers.length === 0 ? 'signature not checked' : `signed by ${signers.join(', ')}`
         const frames = counts.frames === 0 ? '' : `, ${counts.frames} frames opened`
-        const text = `${path}: whole, ${formatBytes(counts.packedBytes)} packed, ${counts.blocks} blocks${frames}; ${by}\n`
+        const amount = `${formatBytes(counts.packedBytes)} packed, ${counts.blocks} blocks${frames}`
+        const text = `${path}: whole, ${amount}; ${by}\n`
         context.stdout.write(context.json ? `${JSON.stringify(report)}\n` : text)
       })
   },

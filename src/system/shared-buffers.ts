@@ -10,11 +10,11 @@
 import { alignUp } from '../units.ts'
 
 /** What direct input and output wants: a multiple of every logical sector size. */
-export const PAGE_BYTES = 4_096
+const PAGE_BYTES = 4_096
 const WASM_PAGE_BYTES = 64 * 1024
 
 /** A memory of at least `bytes`, shared between threads. */
-export function sharedMemory(bytes: number): SharedArrayBuffer {
+function sharedMemory(bytes: number): SharedArrayBuffer {
   const pages = Math.max(1, Math.ceil(bytes / WASM_PAGE_BYTES))
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
   return memory.buffer

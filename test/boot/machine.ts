@@ -161,7 +161,7 @@ async function qemuArguments(options: MachineOptions, port: number): Promise<str
     ...['-device', 'virtio-rng-pci'],
     ...disks.flatMap(({ path, serial }, i) => [
       '-drive',
-      `if=none,id=disk${i},format=raw,discard=unmap,snapshot=${keepDisks ? 'off' : 'on'},file=${path}`,
+      `if=none,id=disk${i},format=raw,snapshot=${keepDisks ? 'off' : 'on'},file=${path}`,
       '-device',
       `virtio-blk-pci,drive=disk${i},serial=${serial},bootindex=${i + 1}`,
     ]),
