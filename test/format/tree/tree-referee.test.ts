@@ -6,9 +6,9 @@ import { buffer } from 'node:stream/consumers'
 import fc from 'fast-check'
 import { extract, pack } from 'tar-stream'
 import { expect, test } from 'vitest'
-import { makeScratch } from '../../../src/system/scratch.ts'
 import { TarChecker } from '../../../src/format/tree/tar-check.ts'
 import type { TarEntry } from '../../../src/format/tree/tar-entry.ts'
+import { makeScratch } from '../../../src/system/scratch.ts'
 
 const KINDS: Readonly<Record<TarEntry['kind'], string>> = {
   file: 'file',
