@@ -7,7 +7,8 @@
  *    so that a reader can ask for any range at once.
  */
 import type { Manifest } from './manifest.ts'
-import { TAR_BLOCK_BYTES, tarArchiveBytes, tarMemberBytes } from './tar-header.ts'
+import { TAR_BLOCK_BYTES } from './tar-block.ts'
+import { tarArchiveBytes, tarMemberBytes } from './tar-header.ts'
 
 export const MANIFEST_MEMBER = 'manifest.json'
 export const SIGNATURE_MEMBER = 'manifest.json.sig'

@@ -16,7 +16,7 @@
  *    meaning (prefix, link, owner, extension) can hide in a member.
  * 2. `manifest.json.sig` and `keys.pgp` are bound by no digest of the manifest. The first 120 bits
  *    of their BLAKE3 stand in the group field, against bit rot; they prove nothing else.
- * 3. Trees inside a payload are tars of their own, with more in them: src/format/tree/ reads those.
+ * 3. Trees inside a payload are tars of their own, with more in them (tree/).
  */
 import { OsflashError } from '../errors.ts'
 import { alignUp } from '../units.ts'
@@ -46,7 +46,8 @@ export function encodeTarHeader(member: TarMember): Buffer {
   const header = Buffer.alloc(TAR_BLOCK_BYTES)
   header.write(member.name, 0, 100, 'utf8')
   header.write('0000644\u00000000000\u00000000000\u0000', 100, 'latin1')
-  header.write(`${octalDigits(member.bytes, 11)}\0${octalDigits(member.mtime, 11)}\0`, 124, 'latin1')
+  const [size, mtime] = [octalDigits(member.bytes, 11), octalDigits(member.mtime, 11)]
+  header.write(`${size}\0${mtime}\0`, 124, 'latin1')
   header.write('0', 156, 'latin1')
   header.write(USTAR_MAGIC, USTAR_MAGIC_AT, 'latin1')
   header.write(member.checksum ?? '', 297, 31, 'latin1')
@@ -69,7 +70,9 @@ export function parseTarHeader(header: Uint8Array, atByte: number): TarMember | 
     mtime: readOctal(block, [136, 12]) ?? -1,
     ...(checksum === '' ? {} : { checksum }),
   }
-  const valid = name.length > 0 && member.bytes >= 0 && member.mtime >= 0
+  // Bytes that are no UTF-8 decode to more of them.
+  const nameFits = name.length > 0 && Buffer.byteLength(name) <= 100
+  const valid = nameFits && member.bytes >= 0 && member.mtime >= 0
   if (!valid || !encodeTarHeader(member).equals(block)) {
     throw new OsflashError('format', `reading the member header at byte ${atByte}: not an image`, {
       data: { byte: atByte },

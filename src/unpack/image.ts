@@ -26,10 +26,10 @@ import {
   placeMembers,
   SIGNATURE_MEMBER,
 } from '../format/members.ts'
+import { TAR_BLOCK_BYTES } from '../format/tar-block.ts'
 import {
   encodeTarHeader,
   parseTarHeader,
-  TAR_BLOCK_BYTES,
   type TarMember,
   tarMemberBytes,
 } from '../format/tar-header.ts'

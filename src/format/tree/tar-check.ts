@@ -17,8 +17,8 @@ import { alignUp } from '../../units.ts'
 import { enforce, LIMITS } from '../limits.ts'
 import { TAR_BLOCK_BYTES } from '../tar-block.ts'
 import { type TarEntry, tarEntry } from './tar-entry.ts'
-import { decodeTarHeader, type TarHeader, tarError } from './tree-header.ts'
 import { decodePax, NO_PAX, type PaxRecords } from './tar-pax.ts'
+import { decodeTarHeader, type TarHeader, tarError } from './tree-header.ts'
 import { pathError, TreeNames } from './tree-path.ts'
 
 /** An entry, or a piece of the content of the file that came last; `last` is its end. */

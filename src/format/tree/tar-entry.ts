@@ -10,8 +10,8 @@
  * Not promised: that the path's parent exists; `TreeNames` knows.
  */
 import { enforce } from '../limits.ts'
-import { type TarHeader, tarError } from './tree-header.ts'
 import type { PaxRecords, Xattr } from './tar-pax.ts'
+import { type TarHeader, tarError } from './tree-header.ts'
 import { pathError, showPath, type TreePath, treePath } from './tree-path.ts'
 
 /** What every entry has. */

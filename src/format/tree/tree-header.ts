@@ -110,7 +110,7 @@ function octal(block: Buffer, field: TarField, { name, atByte }: FieldPlace): nu
   return value
 }
 
-function text(block: Buffer, [start, bytes]: TarField, place: TarFieldPlace): string {
+function text(block: Buffer, [start, bytes]: TarField, place: FieldPlace): string {
   const end = start + bytes
   let length = 0
   while (length < bytes && block[start + length] !== 0) length += 1

@@ -11,12 +11,8 @@ import type { FileHandle } from 'node:fs/promises'
 import { blake3 } from '@napi-rs/blake-hash'
 import { ioError, throwIfCancelled } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
-import {
-  encodeTarHeader,
-  TAR_BLOCK_BYTES,
-  tarArchiveBytes,
-  tarMemberBytes,
-} from '../../format/tar-header.ts'
+import { TAR_BLOCK_BYTES } from '../../format/tar-block.ts'
+import { encodeTarHeader, tarArchiveBytes, tarMemberBytes } from '../../format/tar-header.ts'
 import { MIB } from '../../units.ts'
 import type { PartialFile } from './partial-file.ts'
 import type { PackJobs } from './workers.ts'

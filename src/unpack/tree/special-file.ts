@@ -5,9 +5,9 @@
  * 2. Arguments are text, so a name that is not UTF-8 is refused here, and only here.
  */
 import { OsflashError } from '../../errors.ts'
+import type { SpecialEntry } from '../../format/tree/tar-entry.ts'
+import { showPath } from '../../format/tree/tree-path.ts'
 import { type Argv, run } from '../../system/run.ts'
-import type { SpecialEntry } from './tar-entry.ts'
-import { showPath } from './tree-path.ts'
 
 /**
  * Makes the node at `path`, which must not exist.

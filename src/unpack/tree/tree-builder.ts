@@ -25,12 +25,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
+import type { TarEvent } from '../../format/tree/tar-check.ts'
+import type {
+  DirectoryEntry,
+  FileEntry,
+  SpecialEntry,
+  TarEntry,
+} from '../../format/tree/tar-entry.ts'
+import { showPath } from '../../format/tree/tree-path.ts'
 import { KIB } from '../../units.ts'
 import { makeSpecialFile } from './special-file.ts'
-import type { TarEvent } from './tar-check.ts'
-import type { DirectoryEntry, FileEntry, SpecialEntry, TarEntry } from './tar-entry.ts'
 import { MetadataWriter } from './tree-metadata.ts'
-import { showPath } from './tree-path.ts'
 import {
   isThere,
   onDisk,

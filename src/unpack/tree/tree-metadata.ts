@@ -20,7 +20,7 @@ import {
   type PathLike,
 } from 'node:fs'
 import type { Emit } from '../../events.ts'
-import type { Metadata } from './tar-entry.ts'
+import type { Metadata } from '../../format/tree/tar-entry.ts'
 
 const WITHOUT_SET_ID = 0o1777
 

@@ -17,7 +17,7 @@
  */
 import { cancelled, throwIfCancelled } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
-import { TarChecker } from './tar-check.ts'
+import { TarChecker } from '../../format/tree/tar-check.ts'
 import { TreeBuilder } from './tree-builder.ts'
 import { prepareTarget } from './tree-target.ts'
 

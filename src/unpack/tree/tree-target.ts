@@ -11,7 +11,7 @@
 import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { errnoOf, ioError, OsflashError } from '../../errors.ts'
-import type { TreePath } from './tree-path.ts'
+import type { TreePath } from '../../format/tree/tree-path.ts'
 
 /** While a tree is written: nobody but this user sees half of it. */
 export const PRIVATE_DIRECTORY_MODE = 0o700

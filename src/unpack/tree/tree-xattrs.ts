@@ -12,9 +12,9 @@
  * Not promised: for other users than root, attributes outside of `user.`; one note says so.
  */
 import type { Emit } from '../../events.ts'
+import type { Metadata } from '../../format/tree/tar-entry.ts'
+import type { Xattr } from '../../format/tree/tar-pax.ts'
 import { type Argv, run } from '../../system/run.ts'
-import type { Metadata } from './tar-entry.ts'
-import type { Xattr } from './tar-pax.ts'
 import type { TreeTarget } from './tree-target.ts'
 
 const BATCH_CHARACTERS = 1024 * 1024

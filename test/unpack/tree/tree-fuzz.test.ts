@@ -4,11 +4,18 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { OsflashError } from '../../../src/errors.ts'
+import { TarChecker } from '../../../src/format/tree/tar-check.ts'
 import { makeScratch, type Scratch } from '../../../src/system/scratch.ts'
-import { TarChecker } from '../../../src/unpack/tree/tar-check.ts'
 import { openTreeSink } from '../../../src/unpack/tree/tree-sink.ts'
+import {
+  checksumOf,
+  END,
+  entry,
+  type HandMadeEntry,
+  paxRecord,
+  tarOf,
+} from '../../format/tree/hand-made-tar.ts'
 import { describeTree } from './described-tree.ts'
-import { checksumOf, END, entry, type HandMadeEntry, paxRecord, tarOf } from './hand-made-tar.ts'
 
 let scratch: Scratch
 /** All that is written must be below it; everything around it is a witness. */

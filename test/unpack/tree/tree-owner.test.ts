@@ -15,8 +15,8 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeScratch, type Scratch } from '../../../src/system/scratch.ts'
 import { openTreeSink } from '../../../src/unpack/tree/tree-sink.ts'
+import { directory, entry, octal, paxRecord, tarOf } from '../../format/tree/hand-made-tar.ts'
 import { describeTree, describeXattrs, settleTimes } from './described-tree.ts'
-import { directory, entry, octal, paxRecord, tarOf } from './hand-made-tar.ts'
 
 const isRoot = process.geteuid?.() === 0
 const NOBODY = 65_534

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeScratch, type Scratch } from '../../../src/system/scratch.ts'
 import { openTreeSink } from '../../../src/unpack/tree/tree-sink.ts'
+import { directory, entry, paxRecord, tarOf } from '../../format/tree/hand-made-tar.ts'
 import { extract, failureOf } from './extraction.ts'
-import { directory, entry, paxRecord, tarOf } from './hand-made-tar.ts'
 
 let scratch: Scratch
 let target: string

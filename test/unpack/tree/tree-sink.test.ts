@@ -17,9 +17,16 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeScratch, type Scratch } from '../../../src/system/scratch.ts'
 import { openTreeSink } from '../../../src/unpack/tree/tree-sink.ts'
+import {
+  directory,
+  entry,
+  header,
+  octal,
+  paxRecord,
+  tarOf,
+} from '../../format/tree/hand-made-tar.ts'
 import { describeTree, describeXattrs } from './described-tree.ts'
 import { extract, failureOf, gnuTar } from './extraction.ts'
-import { directory, entry, header, octal, paxRecord, tarOf } from './hand-made-tar.ts'
 
 let scratch: Scratch
 let source: string

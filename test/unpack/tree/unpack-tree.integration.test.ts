@@ -10,11 +10,11 @@ import { makeScratch, type Scratch } from '../../../src/system/scratch.ts'
 import { MIB } from '../../../src/units.ts'
 import { openImage } from '../../../src/unpack/image.ts'
 import { type UnpackTreeOptions, unpackTree } from '../../../src/unpack/unpack-tree.ts'
+import { directory, entry, tarOf } from '../../format/tree/hand-made-tar.ts'
 import { makeKeys, makeOptions, range, type TestKeys } from '../../pack/image/fixtures.ts'
 import { checkFor } from '../disk-fixtures.ts'
 import { type Described, describeTree, describeXattrs } from './described-tree.ts'
 import { failureOf, gnuTar } from './extraction.ts'
-import { directory, entry, tarOf } from './hand-made-tar.ts'
 import { isRoot, makeSourceTree, SLICE } from './source-tree.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../../bin/osflash')
