@@ -12,6 +12,7 @@
 import { OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import { type Argv, type RunOptions, type RunResult, run } from '../../system/run.ts'
+import { packageHint } from '../../system/tool-packages.ts'
 
 export interface BuildContext {
   /** An existing folder, on a file system with room for the root several times. */
@@ -55,7 +56,10 @@ export async function runAsOwner(
   options: RunOptions = {},
 ): Promise<RunResult> {
   if (!isRootless()) return runTool(context, argv, options)
-  return runTool(context, ['unshare', ...USER_NAMESPACE, '--', ...argv], options).catch(explain)
+  const inside = ['unshare', ...USER_NAMESPACE, '--', ...argv] as const
+  return runTool(context, inside, options).catch((error: unknown) => {
+    throw namedAfter(argv[0], error)
+  })
 }
 
 const USER_NAMESPACE = ['--map-root-user', '--map-auto'] as const
@@ -76,7 +80,9 @@ export async function runInRoot(
   return runTool(context, argv, {
     ...call.options,
     env: { HOME: '/root', DEBIAN_FRONTEND: 'noninteractive', ...call.options?.env },
-  }).catch(explain)
+  }).catch((error: unknown) => {
+    throw namedAfter(call.argv[0], error)
+  })
 }
 
 const ENTER_ROOT = `root=$1
@@ -94,12 +100,26 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 exec chroot "$root" "$@"
 `
 
-function explain(error: unknown): never {
-  if (!(error instanceof OsflashError) || error.code !== 'process' || !isRootless()) throw error
-  const stderr = String(error.data.stderr ?? '')
-  if (!/^unshare: |newuidmap|newgidmap/m.test(stderr)) throw error
-  throw new OsflashError('refused', `entering a user namespace: ${stderr.trim()}`, {
-    cause: error,
+/** The error of what was to run, not of the `unshare` around it. */
+function namedAfter(program: string, error: unknown): unknown {
+  if (!(error instanceof OsflashError) || error.code !== 'process') return error
+  const stderr = String(error.data.stderr ?? '').trim()
+  const why = stderr.split('\n').at(-1) ?? ''
+  if (/failed to (execute|run command)/.test(why)) {
+    return new OsflashError('missing-tool', `running ${program}: ${why}`, {
+      cause: error,
+      data: { program },
+      hints: why.startsWith('unshare: ') ? packageHint(program) : [],
+    })
+  }
+  if (/^unshare: |newuidmap|newgidmap/m.test(stderr)) return noNamespace(stderr, error)
+  const message = error.message.replace('running unshare:', `running ${program}:`)
+  return new OsflashError('process', message, { cause: error, data: { ...error.data, program } })
+}
+
+function noNamespace(stderr: string, cause: unknown): OsflashError {
+  return new OsflashError('refused', `entering a user namespace: ${stderr}`, {
+    cause,
     hints: [
       'run as root',
       'or give this user subordinate ids: apt-get install uidmap, lines in /etc/subuid and /etc/subgid',

@@ -192,12 +192,15 @@ describe('a build that fails', () => {
     expect(await readdir(join(folder.path, 'built'))).toEqual([])
   })
 
-  test('because a script of the recipe fails names its status', async () => {
+  test('because the new root lacks a program names it', async () => {
     await using folder = await tinyFolder()
     const set = ['customise.scripts=[{content: "exit 3"}]']
     const build = buildTiny({ folder: folder.path, into: 'built', set })
-    // The tree has no shell: chroot says so with status 127.
-    await expect(build).rejects.toMatchObject({ code: 'process' })
+    await expect(build).rejects.toMatchObject({
+      code: 'missing-tool',
+      message: expect.stringMatching(/^running \/bin\/sh: chroot: failed to run command/),
+    })
+    expect(await readdir(join(folder.path, 'built'))).not.toContain('root')
   })
 })
 

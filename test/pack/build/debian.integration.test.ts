@@ -2,7 +2,7 @@
  * How a build from packages fails, on a mirror of the test's own: a folder, or a server on loopback.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -22,6 +22,8 @@ ${more}`
 async function folderWith(text: string) {
   const folder = await makeScratch('debian-test')
   await writeFile(join(folder.path, 'recipe.yaml'), text)
+  // An ordinary user's mmdebstrap reads the mirror under a subordinate id.
+  await chmod(folder.path, 0o755)
   return folder
 }
 
