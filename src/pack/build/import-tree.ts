@@ -4,7 +4,7 @@
  * 1. A tarball is unpacked first: what goes in an image is what tar makes of it, in one spelling.
  * 2. Names are sorted and relative, without `./`; owners are numbers; access and change times are
  *    left out.
- * 3. Sockets are refused, because no tar can hold them; so is more than limits.md lets out again.
+ * 3. Sockets are refused, because no tar can hold them; so is what `unpack` would refuse.
  *
  * Not promised: holes; they become zeros, which cost next to nothing when packed.
  */
@@ -19,6 +19,7 @@ import type { ImageSource } from '../source.ts'
 import { type BuildContext, runAsOwner } from './context.ts'
 import type { ImportDescription } from './import-description.ts'
 import { unpackTar } from './root-tree.ts'
+import { checkTree, type PackedTree } from './tree-check.ts'
 
 /** @throws OsflashError `refused`, `limit`, `io`, `process` */
 export async function importTree(
@@ -30,7 +31,9 @@ export async function importTree(
     const folder = (await stat(path)).isDirectory() ? path : await unpacked(path, context)
     try {
       await refuseSockets(folder, path, context)
-      return await packTree(folder, path, context)
+      const packed = await packTree(folder, path, context)
+      await checkTree(packed)
+      return packed
     } finally {
       if (folder !== path) await removeFolder(folder, context)
     }
@@ -68,11 +71,6 @@ async function refuseSockets(folder: string, shown: string, context: BuildContex
   })
 }
 
-interface PackedTree {
-  readonly tarball: string
-  readonly entries: number
-}
-
 async function packTree(folder: string, shown: string, context: BuildContext): Promise<PackedTree> {
   const tarball = join(context.scratch, 'tree.tar')
   const names = join(context.scratch, 'tree.names')
@@ -91,7 +89,7 @@ async function packTree(folder: string, shown: string, context: BuildContext): P
   ])
   const entries = await countLines(list)
   enforce('tarEntries', entries, shown)
-  return { tarball, entries }
+  return { tarball, list, entries, shown, signal: context.signal }
 }
 
 async function countLines(path: string): Promise<number> {

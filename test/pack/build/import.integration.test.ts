@@ -203,4 +203,41 @@ describe('a tree', () => {
       server.close()
     }
   })
+  test('keeps names that are no text, or look like escapes, wherever they are', async () => {
+    await using scratch = await makeScratch('import-test')
+    const path = await tree(scratch.path)
+    const slice = 'system-systemd\\x2dcryptsetup.slice'
+    for (const folder of ['', 'b/']) {
+      await writeFile(join(path, folder, slice), '')
+      await writeFile(Buffer.from(`${path}/${folder}\xff\xfe`, 'latin1'), '')
+    }
+    const [payload] = (await imported(path, scratch.path)).payloads
+    expect(payload?.place).toEqual({ kind: 'tree', entries: 9 })
+    const argv = ['tar', '--quoting-style=escape', '-tf', payload?.path ?? ''] as const
+    const { stdout } = await run(argv, { env: { LC_ALL: 'C' } })
+    const bytes = '\\377\\376'
+    const shown = slice.replace('\\', '\\\\')
+    const inside = ['b/', 'b/inner/', 'b/inner/file', `b/${shown}`, `b/${bytes}`]
+    expect(stdout).toBe(['a', ...inside, 'link', shown, bytes, ''].join('\n'))
+  })
+
+  test('may be empty', async () => {
+    await using scratch = await makeScratch('import-test')
+    await mkdir(join(scratch.path, 'empty'))
+    const [payload] = (await imported(join(scratch.path, 'empty'), scratch.path)).payloads
+    expect(payload?.place).toEqual({ kind: 'tree', entries: 0 })
+  })
+
+  test('that unpack would refuse is refused, and the entry named', async () => {
+    await using scratch = await makeScratch('import-test')
+    const path = await tree(scratch.path)
+    const deep = Array.from({ length: 65 }, () => 'd').join('/')
+    await mkdir(join(path, deep), { recursive: true })
+    const error = await imported(path, scratch.path).catch((cause: unknown) => cause)
+    expect(error).toMatchObject({
+      code: 'limit',
+      data: { limit: 'tarDepth', max: 64, value: 65, entry: `${deep}/` },
+      message: expect.stringContaining(`packing ${deep}/ of ${path}: unpack would refuse it`),
+    })
+  })
 })
