@@ -110,7 +110,8 @@ test.each([
 
 const ROOT_ONLY = '[{role: root, grow: true, file-system: ext4}]'
 const withRoot = (kind: string) =>
-  `[{role: bios-boot}, {role: esp}, {role: swap, size: 64MiB}, {role: root, grow: true, file-system: ${kind}}]`
+  `[{role: bios-boot}, {role: esp}, {role: swap, size: 64MiB}, ` +
+  `{role: root, grow: true, file-system: ${kind}}]`
 
 /** Names that mkfs.xfs cannot take (docs/recipes.md, "Limits"). */
 const FOR_XFS = 'customise.scripts=[{content: "rm -f /var/lib/ucf/cache/*"}]'

@@ -32,7 +32,7 @@ export function runTool(
   options: RunOptions = {},
 ): Promise<RunResult> {
   const epoch = String(context.sourceDateEpoch)
-  return run(argv, {
+  const result = run(argv, {
     signal: context.signal,
     ...options,
     env: {
@@ -44,6 +44,27 @@ export function runTool(
       ...options.env,
     },
   })
+  return result.catch((error: unknown) => {
+    throw withHints(error)
+  })
+}
+
+/** What a tool's last words mean to the one who started the build. */
+const HINTS: readonly (readonly [words: RegExp, hint: string])[] = [
+  [/No space left on device/, 'free space, or set TMPDIR to a folder with more'],
+  [
+    /Could not allocate block|ran out of space|Disk full/i,
+    'make the partition larger, or size: fit',
+  ],
+]
+
+function withHints(error: unknown): unknown {
+  if (!(error instanceof OsflashError) || error.code !== 'process') return error
+  const stderr = String(error.data.stderr ?? '')
+  const hints = HINTS.filter(([words]) => words.test(stderr)).map(([, hint]) => hint)
+  if (hints.length === 0) return error
+  const { code, message, data, cause } = error
+  return new OsflashError(code, message, { data, cause, hints })
 }
 
 /** True for a build that is not run by root. */
@@ -114,7 +135,11 @@ function namedAfter(program: string, error: unknown): unknown {
   }
   if (/^unshare: |newuidmap|newgidmap/m.test(stderr)) return noNamespace(stderr, error)
   const message = error.message.replace('running unshare:', `running ${program}:`)
-  return new OsflashError('process', message, { cause: error, data: { ...error.data, program } })
+  return new OsflashError('process', message, {
+    cause: error,
+    data: { ...error.data, program },
+    hints: error.hints,
+  })
 }
 
 function noNamespace(stderr: string, cause: unknown): OsflashError {
@@ -122,7 +147,8 @@ function noNamespace(stderr: string, cause: unknown): OsflashError {
     cause,
     hints: [
       'run as root',
-      'or give this user subordinate ids: apt-get install uidmap, lines in /etc/subuid and /etc/subgid',
+      'or give this user subordinate ids, in /etc/subuid and /etc/subgid',
+      'apt-get install uidmap',
     ],
   })
 }

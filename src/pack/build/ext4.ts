@@ -10,7 +10,7 @@
  *
  * Not promised: the same bytes from another version of e2fsprogs.
  */
-import { truncate, writeFile } from 'node:fs/promises'
+import { rm, truncate, writeFile } from 'node:fs/promises'
 import { alignUp, byteCount, MIB } from '../../units.ts'
 import { type BuildContext, runAsOwner, runTool } from './context.ts'
 import { parseDumpe2fs, unusedRanges } from './ext4-free.ts'
@@ -91,4 +91,5 @@ async function setInodeTimes(path: string, context: BuildContext): Promise<void>
   const script = `${path}.debugfs`
   await writeFile(script, `${commands.join('\n')}\n`)
   await runTool(context, ['debugfs', '-w', '-f', script, path], { stdout: 'ignore' })
+  await rm(script)
 }

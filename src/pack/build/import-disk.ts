@@ -146,7 +146,8 @@ async function partitioned(
     if (end > disk.bytes) {
       throw new OsflashError(
         'format',
-        `reading ${disk.shown}: partition ${partition.number} ends at byte ${end}, the disk at ${disk.bytes}`,
+        `reading ${disk.shown}: partition ${partition.number} ends at byte ${end}, ` +
+          `the disk at ${disk.bytes}`,
       )
     }
     const probed = await probeRegion(disk.path, region, context)

@@ -1,5 +1,5 @@
 /**
- * How a build from packages fails, on a mirror of the test's own: a folder, or a server on loopback.
+ * How a build from packages fails, on a mirror of the test's own: a folder, or a silent server.
  */
 import { createHash } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
