@@ -32,8 +32,9 @@ async function gptDisk(folder: string): Promise<string> {
   await writeFile(join(files, 'hello'), 'hello\n')
   await writeFile(disk, '')
   await truncate(disk, 40 * MIB)
-  const table =
-    'label: gpt\nstart=1MiB, size=4MiB, type=U, name=esp\nstart=8MiB, size=24MiB, type=L, name="My Root"\n'
+  const esp = 'start=1MiB, size=4MiB, type=U, name=esp'
+  const root = 'start=8MiB, size=24MiB, type=L, name="My Root"'
+  const table = `label: gpt\n${esp}\n${root}\n`
   await run(['/sbin/sfdisk', '--quiet', disk], { stdin: Buffer.from(table) })
   const offset = `offset=${8 * MIB}`
   await run(['/sbin/mke2fs', '-q', '-t', 'ext4', '-E', offset, '-d', files, disk, '24M'])

@@ -38,10 +38,17 @@ describe('a recipe that is right', () => {
 
   test('is merged over its base: mappings by key, lists as a whole, null removes', async () => {
     await using folder = await recipeFolder({
-      'base/base.yaml': `${TINY}os: {id: base, version: "1"}\ncustomise: {hostname: a}\naccess: {root-authorized-keys: [one, two]}\n`,
+      'base/base.yaml': `${TINY}os: {id: base, version: "1"}
+customise: {hostname: a}
+access: {root-authorized-keys: [one, two]}
+`,
       'base/tree/f': '',
-      'recipe.yaml':
-        'extends: base/base.yaml\nname: over\nos: {version: "2"}\ncustomise: {hostname: null}\naccess: {root-authorized-keys: [three]}\n',
+      'recipe.yaml': `extends: base/base.yaml
+name: over
+os: {version: "2"}
+customise: {hostname: null}
+access: {root-authorized-keys: [three]}
+`,
     })
     const { recipe } = await loadRecipe(join(folder.path, 'recipe.yaml'))
     expect(recipe.name).toBe('over')
@@ -104,7 +111,8 @@ describe('a recipe that is wrong names file, line, column and key', () => {
     [
       'broken YAML',
       'name: [a\n',
-      'reading recipe.yaml:2:1: flow sequence in block collection must be sufficiently indented and end with a ] (and 0 more)',
+      'reading recipe.yaml:2:1: flow sequence in block collection must be ' +
+        'sufficiently indented and end with a ]',
       [],
     ],
     ['a list', '- a\n', 'reading recipe.yaml:1:1: a recipe is a mapping', []],
@@ -122,7 +130,14 @@ describe('a recipe that is wrong names file, line, column and key', () => {
     ],
     [
       'a growing partition before the last',
-      'name: a\nfirmware: []\nsource: {directory: tree}\ndisk:\n  partitions:\n    - {role: root, grow: true}\n    - {role: swap, size: 64MiB}\n',
+      `name: a
+firmware: []
+source: {directory: tree}
+disk:
+  partitions:
+    - {role: root, grow: true}
+    - {role: swap, size: 64MiB}
+`,
       'reading recipe.yaml:6:20: disk.partitions.0.grow: only the last partition can grow',
       [],
     ],
@@ -141,7 +156,7 @@ describe('a recipe that is wrong names file, line, column and key', () => {
   ])('%s', async (_what, text, message, hints) => {
     const error = await failure({ 'recipe.yaml': text })
     expect(error.code).toBe('recipe')
-    expect(error.message).toBe(message.replace(' (and 0 more)', ''))
+    expect(error.message).toBe(message)
     expect(error.hints).toEqual(hints)
   })
 
