@@ -45,6 +45,8 @@ export interface OpenImage {
   readonly signers: readonly VerifiedSigner[]
   /** Indexes and segments, in the order of the archive. */
   readonly members: readonly PlacedMember[]
+  /** The same by name: an image may have 65,536 segments. */
+  readonly placeOf: ReadonlyMap<string, PlacedMember>
 }
 
 /** Says who signed the bytes, or throws; `undefined` where the caller takes any manifest. */
@@ -87,6 +89,7 @@ export async function openImage(source: Source, check: CheckSignatures): Promise
     keysBytes: keysPart.bytes,
     signers,
     members,
+    placeOf: new Map(members.map((member) => [member.name, member])),
   }
   await checkArchive(image, keysPart.end, mtime)
   return image

@@ -142,7 +142,7 @@ async function readSalt(image: OpenImage, start: SegmentStart): Promise<Uint8Arr
 }
 
 function findMember(image: OpenImage, name: string): PlacedMember {
-  const member = image.members.find((candidate) => candidate.name === name)
+  const member = image.placeOf.get(name)
   if (member === undefined) throw new OsflashError('format', `reading ${name}: no such member`)
   return member
 }
