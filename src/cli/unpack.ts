@@ -66,6 +66,7 @@ async function unpack(
   context: VerbContext,
 ): Promise<void> {
   const check = await trustOf(options)
+  await refuseImageItself(path, options.to)
   await using source = await openFileSource(path)
   const fileBytes = options.size === undefined ? {} : { fileBytes: options.size }
   if (options.dryRun) {
@@ -121,6 +122,17 @@ function tell(
   const amount = `${formatBytes(report.bytes)} in ${report.frames} frames`
   const text = `${to}: ${amount}, ${formatDuration(seconds)} (${rate}/s)${verified}\n`
   context.stdout.write(context.json ? `${JSON.stringify({ to, seconds, ...report })}\n` : text)
+}
+
+/** With `--force` the image would be overwritten while it is read. */
+async function refuseImageItself(image: string, to: string): Promise<void> {
+  const [one, other] = await Promise.all(
+    [image, to].map((path) => stat(path).catch(() => undefined)),
+  )
+  if (one === undefined || one.dev !== other?.dev || one.ino !== other.ino) return
+  throw new OsflashError('refused', `unpacking to ${to}: it is the image itself`, {
+    hints: ['choose another --to'],
+  })
 }
 
 /** Beside a file; for a device in the state folder of the system. */

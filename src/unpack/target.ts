@@ -154,19 +154,16 @@ interface TargetParts extends Handles {
 
 function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
   const { buffered, direct, path, options } = parts
-  const handleFor = (offset: number, length: number): FileHandle =>
-    direct !== undefined && offset % DIRECT_ALIGN_BYTES === 0 && length % DIRECT_ALIGN_BYTES === 0
-      ? direct
-      : buffered
+  const handleFor = (offset: number, bytes: Uint8Array): FileHandle =>
+    direct !== undefined && fitsDirect(offset, bytes) ? direct : buffered
   return {
     path: options.path,
     bytes: parts.bytes,
     blank: parts.blank,
     direct: direct !== undefined,
     ...(sectorBytes === undefined ? {} : { sectorBytes }),
-    write: (offset, bytes) => writeFully(parts, handleFor(offset, bytes.length), { offset, bytes }),
-    read: (offset, into) =>
-      readFully(parts, handleFor(offset, into.length), { offset, bytes: into }),
+    write: (offset, bytes) => writeFully(parts, handleFor(offset, bytes), { offset, bytes }),
+    read: (offset, into) => readFully(parts, handleFor(offset, into), { offset, bytes: into }),
     zero: (offset, length) => zeroRange(parts, offset, length),
     sync: async () => {
       await buffered.sync().catch((cause: unknown) => {
@@ -178,6 +175,14 @@ function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
     },
     [Symbol.asyncDispose]: () => closeHandles(parts),
   }
+}
+
+/** Other memory than that of shared-buffers.ts may lie anywhere, which the kernel refuses. */
+function fitsDirect(offset: number, bytes: Uint8Array): boolean {
+  const aligned = [offset, bytes.length, bytes.byteOffset].every(
+    (number) => number % DIRECT_ALIGN_BYTES === 0,
+  )
+  return aligned && bytes.buffer instanceof SharedArrayBuffer
 }
 
 interface Piece {

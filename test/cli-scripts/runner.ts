@@ -39,7 +39,14 @@ class Runner {
   constructor(settings: RunnerSettings) {
     this.#settings = settings
     const { folder } = settings
-    this.#env = { HOME: folder, TMPDIR: join(folder, '.scratch'), WORK: folder, NO_COLOR: '1' }
+    const vectors = join(import.meta.dirname, '../vectors')
+    this.#env = {
+      VECTORS: vectors,
+      HOME: folder,
+      TMPDIR: join(folder, '.scratch'),
+      WORK: folder,
+      NO_COLOR: '1',
+    }
     this.#actions = {
       osflash: (args, command) => this.#exec([settings.program, ...args], command),
       exec: (args, command) => this.#exec(args, command),

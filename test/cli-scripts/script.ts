@@ -17,6 +17,8 @@
  *   env NAME=VALUE            for the commands that follow; $NAME and ${NAME} are replaced
  *   # comment
  *
+ * $VECTORS is the folder of the test vectors.
+ *
  * Words are parted by blanks; 'single quotes' keep them together and take everything as it is,
  * '' inside is a quote.
  */

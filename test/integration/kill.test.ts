@@ -80,8 +80,10 @@ function unpackAndKill(options: readonly string[], afterMs: number | undefined):
   const child = spawn(process.execPath, [main, 'unpack', image, ...target, ...keys, ...options])
   let done = 0
   let timer: NodeJS.Timeout | undefined
+  let error = ''
   createInterface({ input: child.stderr }).on('line', (line) => {
     const event = JSON.parse(line)
+    if (event.event === 'error') error = line
     if (event.phase !== 'writing' || event.event !== 'progress') return
     done = event.done
     if (afterMs !== undefined) timer ??= setTimeout(() => child.kill('SIGKILL'), afterMs)
@@ -92,7 +94,7 @@ function unpackAndKill(options: readonly string[], afterMs: number | undefined):
     child.on('close', (status, signal) => {
       clearTimeout(timer)
       if (status === 0 || signal === 'SIGKILL') resolve({ done, killed: signal === 'SIGKILL' })
-      else reject(new Error(`unpack ended with ${status ?? signal}`))
+      else reject(new Error(`unpack ended with ${status ?? signal}: ${error}`))
     })
   })
 }
