@@ -4,13 +4,14 @@
  * 1. Gather 512 bytes; decode the header.
  * 2. Type `x`: gather the extended header, at most 64 KiB, and remember it for the next entry.
  * 3. Any other type: join both, check path, parent, duplicates and the count, give the entry.
- * 4. Give the content of a file as views of the chunk, as it comes; skip the padding.
+ * 4. Give the content of a file as views of the chunk, as it comes. Padding must be zeros, so that
+ *    one tree has one tar and nothing hides between its files.
  * 5. Two blocks of zeros end the tar; after them only zeros, up to a whole block.
  *
  * Nothing is kept of a chunk but a header or an extended header that is not complete, and that
  * is copied; so memory is bounded and the caller may reuse the chunk's buffer.
  *
- * Not promised: that padding after a file's content is zero; nobody sees it.
+ * Not promised: that content which was given is followed by right padding; that shows later.
  */
 import { OsflashError } from '../../errors.ts'
 import { alignUp } from '../../units.ts'
@@ -178,17 +179,21 @@ export class TarChecker {
 
   #skipPadding(): undefined {
     const bytes = Math.min(this.#left, this.#chunk.length - this.#used)
-    this.#used += bytes
+    this.#requireZeros(bytes, 'the padding is not zero')
     this.#left -= bytes
     if (this.#left === 0) this.#state = 'header'
   }
 
   #zeros(): undefined {
-    const other = this.#chunk.findIndex((byte, at) => at >= this.#used && byte !== 0)
-    if (other !== -1) {
-      throw endError(this.#before + other, 'something follows the end of the tar')
+    this.#requireZeros(this.#chunk.length - this.#used, 'something follows the end of the tar')
+  }
+
+  /** Passes over the next bytes of the chunk. */
+  #requireZeros(bytes: number, otherwise: string): void {
+    const end = this.#used + bytes
+    for (; this.#used < end; this.#used += 1) {
+      if (this.#chunk[this.#used] !== 0) throw endError(this.#before + this.#used, otherwise)
     }
-    this.#used = this.#chunk.length
   }
 
   /** `bytes` bytes in one piece, or `undefined` when the chunk is used up before. */

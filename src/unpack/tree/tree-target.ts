@@ -5,17 +5,20 @@
  *    because every fresh ext4 file system has one.
  * 2. While the tree grows only this user may enter a directory that was made here.
  * 3. Names are bytes: a name that is not ASCII is given to the kernel as it is in the tar.
+ * 4. Directory and path together must be below PATH_MAX; a tree has paths up to that by itself.
  *
  * Not promised: safety against another process that changes the directory meanwhile.
  */
 import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { errnoOf, ioError, OsflashError } from '../../errors.ts'
-import type { TreePath } from '../../format/tree/tree-path.ts'
+import { showPath, type TreePath } from '../../format/tree/tree-path.ts'
 
 /** While a tree is written: nobody but this user sees half of it. */
 export const PRIVATE_DIRECTORY_MODE = 0o700
 const LOST_AND_FOUND = 'lost+found'
+/** Linux counts 4,096 with the NUL. */
+const PATH_MAX_BYTES = 4_095
 
 export interface TreeTarget {
   /** Absolute path. */
@@ -59,11 +62,24 @@ export function isThere(target: TreeTarget, path: TreePath): boolean {
   return path === '' || (target.hasLostAndFound && path === LOST_AND_FOUND)
 }
 
-/** The name of an entry on the disk: text where it is ASCII, else bytes. */
+/**
+ * The name of an entry on the disk: text where it is ASCII, else bytes.
+ * @throws OsflashError `io` (ENAMETOOLONG), which Linux would say as well, but not each tool
+ */
 export function pathOnDisk(target: TreeTarget, path: TreePath): string | Buffer {
   if (path === '') return target.directory
-  if (isAscii(path)) return `${target.directory}/${path}`
-  return Buffer.concat([Buffer.from(`${target.directory}/`), Buffer.from(path, 'latin1')])
+  const directory = `${target.directory}/`
+  if (Buffer.byteLength(directory) + path.length > PATH_MAX_BYTES) throw tooLong(target, path)
+  if (isAscii(path)) return `${directory}${path}`
+  return Buffer.concat([Buffer.from(directory), Buffer.from(path, 'latin1')])
+}
+
+function tooLong({ directory }: TreeTarget, path: TreePath): OsflashError {
+  const message = `making ${showPath(path)} of the tree below ${directory}: file name too long`
+  return new OsflashError('io', message, {
+    data: { errno: 'ENAMETOOLONG' },
+    hints: ['unpack to a directory with a shorter path, and move it'],
+  })
 }
 
 /** Bytes of the tar (latin1) as text where they are ASCII, else as bytes. */

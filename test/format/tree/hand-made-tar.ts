@@ -87,7 +87,7 @@ export function entry({ content = '', pax, ...fields }: HandMadeEntry): Buffer {
   return Buffer.concat(pax === undefined ? parts : [paxBlock(pax), ...parts])
 }
 
-export function directory(name: string, fields: HandMadeHeader = {}): Buffer {
+export function directory(name: string, fields: HandMadeEntry = {}): Buffer {
   return entry({ name, type: '5', mode: '0000755\0', ...fields })
 }
 

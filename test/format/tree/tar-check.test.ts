@@ -225,6 +225,36 @@ describe('extended headers that are refused', () => {
   })
 })
 
+describe('padding', () => {
+  const at = (tar: Buffer, byte: number): Buffer => {
+    tar[byte] = 1
+    return tar
+  }
+  const file = () => tarOf(entry({ name: 'a', content: 'abc' }), entry({ name: 'b' }))
+  const records = [paxRecord('uid', '1')]
+  const pax = () => tarOf(entry({ name: 'a', pax: records }))
+
+  test.each<[string, Buffer, number]>([
+    ['a file: its first byte', at(file(), 515), 515],
+    ['a file: its last byte', at(file(), 1_023), 1_023],
+    ['a pax header: its first byte', at(pax(), 512 + records.join('').length), 520],
+    ['a pax header: its last byte', at(pax(), 1_023), 1_023],
+  ])('after %s must be zero', (_, tar, byte) => {
+    const error = refusal(tar, 2)
+    expect(error).toMatchObject({ code: 'format', data: { byte } })
+    expect(error).toHaveProperty('message', expect.stringContaining('padding is not zero'))
+  })
+
+  test('is looked at in whatever pieces it comes', () => {
+    const checker = new TarChecker(2)
+    const bytes = at(file(), 1_000)
+    const feedAll = () => {
+      for (const byte of bytes) for (const _ of checker.feed(Buffer.of(byte)));
+    }
+    expect(feedAll).toThrow(/up to byte 1000: the padding/)
+  })
+})
+
 describe('the end of a tar', () => {
   const file = entry({ name: 'a', content: 'abc' })
 
