@@ -65,7 +65,7 @@ test('bytes of a file on this machine come along whole', async () => {
   expect((await readFile(join(root, 'copy'))).equals(bytes)).toBe(true)
 })
 
-test('a folder that is there gets the mode that is asked for, and keeps what is in it', async () => {
+test('a folder that is there gets the mode asked for, and keeps what is in it', async () => {
   await using scratch = await makeScratch('overlay-test')
   const root = await rootIn(scratch.path)
   await writeFile(join(root, 'usr/bin/kept'), '')
