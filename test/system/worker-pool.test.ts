@@ -1,0 +1,64 @@
+/** Worker pools: answers, errors with their code, threads that die, closing during work. */
+import { describe, expect, it } from 'vitest'
+import { startWorkerPool } from '../../src/system/worker-pool.ts'
+
+const module = new URL('./pool-worker.ts', import.meta.url)
+const ADD = 0
+const REFUSE = 1
+const THROW = 2
+const DIE = 3
+const SPIN = 4
+
+const start = (workers: number, base = 0) => startWorkerPool({ workers, module, setup: { base } })
+
+describe('a worker pool', () => {
+  it('answers every job, more jobs than workers', async () => {
+    await using pool = start(2, 1_000)
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, n) => pool.run([ADD, n, 1])))
+    expect(answers).toEqual(Array.from({ length: 50 }, (_, n) => [1_000 + n + 1]))
+  })
+
+  it('gives the code, the data and the hints of a refusal, and goes on', async () => {
+    await using pool = start(1)
+    await expect(pool.run([REFUSE, 7])).rejects.toMatchObject({
+      code: 'digest',
+      message: 'reading block 7: wrong',
+      data: { block: 7 },
+      hints: ['fetch it again'],
+    })
+    expect(await pool.run([ADD, 1, 2])).toEqual([3])
+  })
+
+  it('says of any other error that it was not expected, with its stack', async () => {
+    await using pool = start(1)
+    const failure = pool.run([THROW])
+    await expect(failure).rejects.toMatchObject({ code: 'unexpected' })
+    await expect(failure).rejects.toThrow(/TypeError: odd[\s\S]*pool-worker/)
+    expect(await pool.run([ADD, 1, 2])).toEqual([3])
+  })
+
+  it('fails every job when a thread dies, those that wait and those that come', async () => {
+    await using pool = start(1)
+    const jobs = [pool.run([DIE]), pool.run([ADD, 1, 1]), pool.run([ADD, 1, 1])]
+    const results = await Promise.allSettled(jobs)
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+    await expect(pool.run([ADD, 1, 1])).rejects.toThrow()
+  })
+
+  it('fails when its module cannot be loaded', async () => {
+    const missing = new URL('./no-such-worker.ts', import.meta.url)
+    await using pool = startWorkerPool({ workers: 2, module: missing, setup: {} })
+    await expect(pool.run([ADD, 1, 1])).rejects.toThrow(/no-such-worker/)
+  })
+
+  it('can be closed during work, twice; what waits is cancelled', async () => {
+    const pool = start(1)
+    const jobs = [pool.run([SPIN]), pool.run([ADD, 1, 1])]
+    const results = Promise.allSettled(jobs)
+    await pool.close()
+    await pool.close()
+    const reasons = (await results).map((one) => (one.status === 'rejected' ? one.reason : one))
+    expect(reasons).toMatchObject([{ code: 'cancelled' }, { code: 'cancelled' }])
+    await expect(pool.run([ADD, 1, 1])).rejects.toMatchObject({ code: 'cancelled' })
+  })
+})

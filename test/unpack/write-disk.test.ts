@@ -1,0 +1,177 @@
+/** The order of writes, resuming, and what differs when read back; on the fake disk. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { openFileSource } from '../../src/deliver/file.ts'
+import { decryptSessionKey } from '../../src/encrypt/session-key.ts'
+import { OsflashError } from '../../src/errors.ts'
+import { MIB } from '../../src/units.ts'
+import { startEngine } from '../../src/unpack/engine.ts'
+import { openImage } from '../../src/unpack/image.ts'
+import { loadPayloads } from '../../src/unpack/payload.ts'
+import { type DiskPlan, planDisk } from '../../src/unpack/plan.ts'
+import { type WriteReport, writeDisk } from '../../src/unpack/write-disk.ts'
+import { makeFolder, makeKeys, type TestKeys } from '../pack/image/fixtures.ts'
+import { checkFor, differences, packDisk } from './disk-fixtures.ts'
+import { type FakeTarget, fakeTarget } from './fake-target.ts'
+
+const BYTES = 20 * MIB
+
+let keys: TestKeys
+beforeAll(async () => {
+  keys = await makeKeys()
+})
+
+interface Written {
+  readonly fake: FakeTarget
+  readonly plan: DiskPlan
+  readonly report: Promise<WriteReport>
+  readonly checkpoint: () => Promise<{ readonly frames: number }>
+}
+
+interface Run {
+  readonly blank?: boolean
+  readonly verify?: boolean
+  readonly framesDone?: number
+  readonly before?: (act: string, fake: FakeTarget) => void
+  readonly signal?: AbortSignal
+}
+
+/** Writes the usual image to a fake disk; `look` sees how it went. */
+async function written(options: Run, look: (written: Written) => Promise<void>): Promise<void> {
+  await using folder = await makeFolder()
+  await using source = await openFileSource(await packDisk({ folder: folder.path }, keys))
+  const image = await openImage(source, checkFor(keys))
+  const sessionKey = await decryptSessionKey(image.keysBytes, [keys.recipient])
+  const payloads = await loadPayloads(image)
+  const { aead } = image.manifest.encryption
+  const signal = options.signal === undefined ? {} : { signal: options.signal }
+  const sizes = { workers: 2, sinkDepth: 2 }
+  await using engine = startEngine({ source, payloads, aead, sessionKey, ...sizes, ...signal })
+  const plan = planDisk(image.manifest, payloads, { bytes: BYTES })
+  const fake = fakeTarget(BYTES, options.blank ?? false)
+  fake.before = (act) => options.before?.(act, fake)
+  const path = join(folder.path, 'checkpoint')
+  const report = writeDisk({
+    plan,
+    target: fake,
+    engine,
+    framesDone: options.framesDone ?? 0,
+    checkpoint: { path, key: { manifestDigest: 'x', targetBytes: BYTES } },
+    verify: options.verify ?? false,
+    emit: () => undefined,
+    ...signal,
+  })
+  report.catch(() => undefined)
+  const checkpoint = async () => JSON.parse(await readFile(path, 'utf8'))
+  await look({ fake, plan, report, checkpoint })
+  await report.catch(() => undefined)
+}
+
+const isWrite = (act: string): boolean => act.startsWith('write ')
+const offsetOf = (act: string): number => Number(act.split(' ')[1])
+
+describe('writeDisk', () => {
+  it('wipes both ends first, and writes the first MiB last, the table at the very end', () =>
+    written({}, async ({ fake, report }) => {
+      await report
+      const { log } = fake
+      expect(log.slice(0, 3)).toEqual([`zero 0 ${MIB}`, `zero ${BYTES - MIB} ${MIB}`, 'sync'])
+      expect(log.slice(-4)).toEqual([
+        expect.stringMatching(/^write \d+ \d+$/),
+        'sync',
+        `write 0 ${34 * 512}`,
+        'sync',
+      ])
+      // Every zero comes before the first write; a flush lies between the body and the head.
+      const lastZero = log.findLastIndex((act) => act.startsWith('zero '))
+      expect(lastZero).toBeLessThan(log.findIndex(isWrite))
+      const firstHead = log.findIndex((act) => isWrite(act) && offsetOf(act) < MIB)
+      const body = log.slice(0, firstHead)
+      const tail = `write ${BYTES - 33 * 512} ${33 * 512}`
+      expect(log.indexOf(tail)).toBeGreaterThan(body.lastIndexOf('sync'))
+      expect(differences(fake.disk)).toEqual([])
+    }))
+
+  it('neither wipes nor zeroes a disk that is blank', () =>
+    written({ blank: true }, async ({ fake, report }) => {
+      await report
+      expect(fake.log.filter((act) => act.startsWith('zero '))).toEqual([])
+      expect(differences(fake.disk)).toEqual([])
+    }))
+
+  it('leaves out the frames that an earlier run wrote, and does not wipe again', () =>
+    written({ framesDone: 1, blank: true }, async ({ fake, plan, report }) => {
+      expect(await report).toMatchObject({ framesResumed: 1 })
+      const first = plan.body[0]?.diskOffset
+      expect(fake.log.filter(isWrite).map(offsetOf)).not.toContain(first)
+      expect(fake.log.filter((act) => act.startsWith('zero '))).toEqual([])
+    }))
+
+  it('writes down only what was flushed', () =>
+    written({}, async ({ plan, report, checkpoint, fake }) => {
+      await report
+      expect((await checkpoint()).frames).toBe(plan.body.length)
+      expect(fake.log).toContain('sync')
+    }))
+
+  it.each(['write', 'sync', 'zero'])(
+    'a %s that fails ends it, before the table is there',
+    (act) => {
+      const before = (text: string): void => {
+        if (text.startsWith(act)) throw new OsflashError('io', `failing ${text}`)
+      }
+      return written({ before }, async ({ fake, report }) => {
+        await expect(report).rejects.toThrow(/^failing /)
+        expect(fake.log).not.toContain(`write 0 ${34 * 512}`)
+      })
+    },
+  )
+
+  it('a run that is cancelled leaves a disk without a table', () => {
+    const stop = new AbortController()
+    const before = (text: string): void => {
+      if (isWrite(text)) stop.abort()
+    }
+    return written({ before, signal: stop.signal }, async ({ fake, report }) => {
+      await expect(report).rejects.toMatchObject({ code: 'cancelled' })
+      expect(fake.disk.subarray(0, MIB).equals(Buffer.alloc(MIB))).toBe(true)
+    })
+  })
+})
+
+describe('reading back', () => {
+  it('finds nothing on a disk that keeps what it was given', () =>
+    written({ verify: true }, async ({ report }) => {
+      await expect(report).resolves.toMatchObject({ framesResumed: 0 })
+    }))
+
+  /** Changes a byte at the moment when `when` is done. */
+  const spoiled = (at: number, when: (act: string) => boolean) => {
+    let done = false
+    return (act: string, fake: FakeTarget): void => {
+      if (done || !when(act)) return
+      done = true
+      fake.disk.writeUInt8(fake.disk.readUInt8(at) ^ 1, at)
+    }
+  }
+  const flushed = (act: string): boolean => act === 'sync'
+
+  it.each([
+    ['a frame of the body', 5 * MIB, 4 * MIB],
+    ['a run of zeros', 10 * MIB, undefined],
+    ['a frame in the first MiB', 40 * 512 + 5, 40 * 512],
+    ['the table', 600, 0],
+    ['the backup table', BYTES - 600, BYTES - 33 * 512],
+  ])('finds one bit changed in %s, and says where', async (_, at, offset) => {
+    let syncs = 0
+    // The body is flushed by its checkpoint and once more; head and table after that.
+    const late = (act: string): boolean =>
+      flushed(act) && ++syncs >= (at < MIB || at > 19 * MIB ? 5 : 3)
+    await written({ verify: true, before: spoiled(at, late) }, async ({ report }) => {
+      const failure = await report.catch((error: unknown) => error)
+      expect(failure).toMatchObject({ code: 'readback' })
+      if (offset !== undefined) expect(failure).toMatchObject({ data: { offset } })
+    })
+  })
+})
