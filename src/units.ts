@@ -42,12 +42,13 @@ export function formatBytes(n: number): string {
     value /= 1024
     unit += 1
   }
-  return `${unit === 0 ? value : value.toPrecision(value < 1000 ? 3 : 4)} ${units[unit]}`
+  return `${unit === 0 ? value : value.toPrecision(value < 999.5 ? 3 : 4)} ${units[unit]}`
 }
 
 /** Seconds for people: `0.8 s`, `1 min 05 s`, `2 h 03 min`. */
 export function formatDuration(seconds: number): string {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`
+  // 59.96 would read as 60.0.
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`
   const whole = Math.round(seconds)
   const minutes = Math.floor(whole / 60)
   if (minutes < 60) return `${minutes} min ${String(whole % 60).padStart(2, '0')} s`

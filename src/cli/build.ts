@@ -46,9 +46,10 @@ TMPDIR says where the parts of the disk are made; SOURCE_DATE_EPOCH which time t
 
 async function build(path: string, options: BuildOptions, context: VerbContext): Promise<void> {
   const { emit, signal, env } = context
+  const { passphraseFile } = options
   const loaded = await loadRecipe(path, { set: options.set ?? [] })
   const recipients = await certificatesOf(options.recipient)
-  const signers = await secretKeysOf(options.signWith, options.passphraseFile)
+  const signers = await secretKeysOf(options.signWith, { passphraseFile, signal })
   await using scratch = await makeScratch('build', env.TMPDIR)
   const source = await buildSource(loaded, {
     scratch: scratch.path,

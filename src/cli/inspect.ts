@@ -7,6 +7,7 @@
 import { openFileSource } from '../deliver/file.ts'
 import { formatBytes } from '../units.ts'
 import { describeImage, type ImageDescription } from '../unpack/inspect.ts'
+import { counted } from './count.ts'
 import type { Verb } from './verb.ts'
 
 export const verb: Verb = {
@@ -74,8 +75,8 @@ function diskLines({ manifest: { disk } }: ImageDescription): string[] {
 
 function payloadLines(image: ImageDescription): string[] {
   return image.payloads.flatMap((payload) => [
-    `  payload    ${payload.name}: ${formatBytes(payload.rawBytes)} in ${payload.frames} frames, ` +
-      `${payload.segments} segments`,
+    `  payload    ${payload.name}: ${formatBytes(payload.rawBytes)} in ${counted(payload.frames, 'frame')}, ` +
+      counted(payload.segments, 'segment'),
     `    data ${formatBytes(payload.dataBytes)}, zero ${formatBytes(payload.zeroBytes)}, ` +
       `unused ${formatBytes(payload.unusedBytes)}`,
     `    packed ${formatBytes(payload.packedBytes)} ` +

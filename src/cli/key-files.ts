@@ -28,6 +28,13 @@ export interface TrustOptions {
   readonly insecureUnsigned?: boolean
 }
 
+/** Where the passphrase of a locked key comes from: a file, or else the terminal. */
+interface PassphraseSource {
+  readonly passphraseFile: string | undefined
+  /** Ends the asking. */
+  readonly signal: AbortSignal
+}
+
 /**
  * How this run decides whom to believe.
  * @throws OsflashError `usage` when nothing was said, `io` or `trust` for the files
@@ -59,12 +66,12 @@ export async function certificatesOf(paths: readonly string[]): Promise<Certific
 /** Unlocked secret keys of these files. */
 export async function secretKeysOf(
   paths: readonly string[],
-  passphraseFile: string | undefined,
+  from: PassphraseSource,
 ): Promise<SecretKey[]> {
   const found: SecretKey[] = []
   for (const place of paths) {
     for (const key of await readSecretKeys({ bytes: await readKeyFile(place), place })) {
-      found.push(await unlocked(key, { place, passphraseFile }))
+      found.push(await unlocked(key, { place, ...from }))
     }
   }
   return found
@@ -80,12 +87,12 @@ export async function readPassphrase(path: string): Promise<string> {
 
 async function unlocked(
   key: SecretKey,
-  from: { readonly place: string; readonly passphraseFile: string | undefined },
+  from: PassphraseSource & { readonly place: string },
 ): Promise<SecretKey> {
   if (!isLocked(key)) return key
   const passphrase =
     from.passphraseFile === undefined
-      ? await askSecret(`passphrase of ${from.place} (${fingerprintOf(key)}): `)
+      ? await askSecret(`passphrase of ${from.place} (${fingerprintOf(key)}): `, from.signal)
       : await readPassphrase(from.passphraseFile)
   return unlockKey(key, passphrase)
 }

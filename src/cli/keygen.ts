@@ -43,7 +43,7 @@ Writes signer.key (signs images), signer.pub (hosts: --trust), recipient.key (ho
 --identity), recipient.pub (builders: --recipient).`,
       )
       .action(async (options: KeygenOptions) => {
-        const passphrase = await passphraseOf(options)
+        const passphrase = await passphraseOf(options, context.signal)
         const keys = await generateKeys({
           ...(options.name === undefined ? {} : { name: options.name }),
           ...(passphrase === undefined ? {} : { passphrase }),
@@ -60,11 +60,14 @@ Writes signer.key (signs images), signer.pub (hosts: --trust), recipient.key (ho
   },
 }
 
-async function passphraseOf(options: KeygenOptions): Promise<string | undefined> {
+async function passphraseOf(
+  options: KeygenOptions,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   if (options.passphraseFile !== undefined) return readPassphrase(options.passphraseFile)
   if (!options.passphrase) return undefined
-  const first = await askSecret('new passphrase: ')
-  if (first === (await askSecret('the same again: ')) && first !== '') return first
+  const first = await askSecret('new passphrase: ', signal)
+  if (first === (await askSecret('the same again: ', signal)) && first !== '') return first
   throw new OsflashError('usage', 'reading the passphrase: empty, or the two are not the same')
 }
 

@@ -10,6 +10,7 @@
 
 import type { AmountEvent, ProgressUnit } from '../events.ts'
 import { formatBytes, formatDuration } from '../units.ts'
+import { counted } from './count.ts'
 
 const WINDOW_MS = 10_000
 const SAMPLE_MS = 250
@@ -88,7 +89,7 @@ export class PhaseMeter {
 }
 
 function amount(count: number, unit: ProgressUnit): string {
-  return unit === 'bytes' ? formatBytes(count) : `${count} items`
+  return unit === 'bytes' ? formatBytes(count) : counted(count, 'item')
 }
 
 function rate(perSecond: number, unit: ProgressUnit): string {

@@ -52,8 +52,9 @@ Examples:
 
 async function pack(path: string, options: PackVerbOptions, context: VerbContext): Promise<void> {
   const { emit, signal, env } = context
+  const { passphraseFile } = options
   const recipients = await certificatesOf(options.recipient)
-  const signers = await secretKeysOf(options.signWith, options.passphraseFile)
+  const signers = await secretKeysOf(options.signWith, { passphraseFile, signal })
   await using scratch = await makeScratch('pack', env.TMPDIR)
   const description = {
     name: options.name ?? nameFrom(path),

@@ -6,6 +6,7 @@
  */
 import type { PackReport } from '../pack/image/report.ts'
 import { formatBytes, formatDuration } from '../units.ts'
+import { counted } from './count.ts'
 import type { VerbContext } from './verb.ts'
 
 export function tellPacked(context: VerbContext, output: string, report: PackReport): void {
@@ -21,6 +22,6 @@ export function tellPacked(context: VerbContext, output: string, report: PackRep
   context.stdout.write(
     `${output}: ${formatBytes(bytes)} (${ratio.toFixed(2)} : 1) ` +
       `of ${formatBytes(dataBytes)} data on ${formatBytes(rawBytes)}; ` +
-      `${frames} frames in ${segments} segments; ${seconds}\n`,
+      `${counted(frames, 'frame')} in ${counted(segments, 'segment')}; ${seconds}\n`,
   )
 }

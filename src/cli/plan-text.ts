@@ -6,6 +6,7 @@
  */
 import { formatBytes } from '../units.ts'
 import type { DiskPlan } from '../unpack/plan.ts'
+import { counted } from './count.ts'
 
 /** Plain data for `--json`; without the frames themselves. */
 export function planFacts(plan: DiskPlan) {
@@ -31,8 +32,9 @@ export function renderPlan(plan: DiskPlan): string {
   return [
     `disk of ${formatBytes(facts.diskBytes)}, table ${layout.table.kind}`,
     ...partitions,
-    `write ${formatBytes(facts.dataBytes)} in ${bodyFrames} frames, zero ${formatBytes(zeroBytes)}`,
-    `then ${headFrames} frames at the start of the disk, then the partition table`,
+    `write ${formatBytes(facts.dataBytes)} in ${counted(bodyFrames + headFrames, 'frame')}, ` +
+      `zero ${formatBytes(zeroBytes)}`,
+    `last: ${counted(headFrames, 'frame')} at the start of the disk, then the partition table`,
     '',
   ].join('\n')
 }

@@ -62,12 +62,14 @@ async function rewrap(
       hints: ['osflash rewrap --help'],
     })
   }
+  const { signal } = context
+  const { passphraseFile } = options
   const report = await rewrapImage(path, {
     add: await certificatesOf(options.add ?? []),
     remove: await recipientsNamed(path, options.remove ?? []),
-    identities: await secretKeysOf(options.identity ?? [], options.passphraseFile),
+    identities: await secretKeysOf(options.identity ?? [], { passphraseFile, signal }),
     force: options.force ?? false,
-    signal: context.signal,
+    signal,
     emit: context.emit,
     ...(options.output === undefined ? {} : { output: options.output }),
   })

@@ -12,6 +12,7 @@ import { OsflashError } from '../errors.ts'
 import { formatBytes, formatDuration } from '../units.ts'
 import { planUnpack, unpackDisk } from '../unpack/unpack-disk.ts'
 import { unpackTree } from '../unpack/unpack-tree.ts'
+import { counted } from './count.ts'
 import { secretKeysOf, trustOf } from './key-files.ts'
 import { planFacts, renderPlan } from './plan-text.ts'
 import { type ReadingOptions, readingOptions, size } from './shared-options.ts'
@@ -75,7 +76,7 @@ async function unpack(
     context.stdout.write(context.json ? `${JSON.stringify(planFacts(plan))}\n` : renderPlan(plan))
     return
   }
-  const identities = await identitiesOf(options)
+  const identities = await identitiesOf(options, context.signal)
   const { emit, signal } = context
   const workers = options.workers === undefined ? {} : { workers: options.workers }
   const common = { source, check, identities, emit, signal, ...workers }
@@ -97,13 +98,13 @@ async function unpack(
   tell(context, { to: options.to, startMs }, { ...report, verified: options.verify ?? false })
 }
 
-async function identitiesOf(options: UnpackVerbOptions) {
+async function identitiesOf(options: UnpackVerbOptions, signal: AbortSignal) {
   if (options.identity === undefined) {
     throw new OsflashError('usage', 'no --identity given: the image cannot be decrypted', {
       hints: ['--identity recipient.key'],
     })
   }
-  return secretKeysOf(options.identity, options.passphraseFile)
+  return secretKeysOf(options.identity, { passphraseFile: options.passphraseFile, signal })
 }
 
 interface Written {
@@ -119,7 +120,7 @@ function tell(
   const seconds = (performance.now() - startMs) / 1000
   const rate = formatBytes(Math.round(report.bytes / seconds))
   const verified = report.verified ? ', read back and equal' : ''
-  const amount = `${formatBytes(report.bytes)} in ${report.frames} frames`
+  const amount = `${formatBytes(report.bytes)} in ${counted(report.frames, 'frame')}`
   const text = `${to}: ${amount}, ${formatDuration(seconds)} (${rate}/s)${verified}\n`
   context.stdout.write(context.json ? `${JSON.stringify({ to, seconds, ...report })}\n` : text)
 }

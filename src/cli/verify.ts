@@ -7,6 +7,7 @@
 import { openFileSource } from '../deliver/file.ts'
 import { formatBytes } from '../units.ts'
 import { verifyImage } from '../unpack/verify.ts'
+import { counted } from './count.ts'
 import { secretKeysOf, trustOf } from './key-files.ts'
 import { type ReadingOptions, readingOptions } from './shared-options.ts'
 import type { Verb } from './verb.ts'
@@ -28,9 +29,10 @@ Examples:
       )
       .action(async (path: string, options: ReadingOptions) => {
         const check = await trustOf(options)
-        const identities = await secretKeysOf(options.identity ?? [], options.passphraseFile)
-        await using source = await openFileSource(path)
         const { emit, signal } = context
+        const { passphraseFile, identity = [] } = options
+        const identities = await secretKeysOf(identity, { passphraseFile, signal })
+        await using source = await openFileSource(path)
         const workers = options.workers === undefined ? {} : { workers: options.workers }
         const { image, ...counts } = await verifyImage({
           source,
@@ -44,8 +46,8 @@ Examples:
         const report = { path, ok: true, signers, ...counts }
         const by =
           signers.length === 0 ? 'signature not checked' : `signed by ${signers.join(', ')}`
-        const frames = counts.frames === 0 ? '' : `, ${counts.frames} frames opened`
-        const amount = `${formatBytes(counts.packedBytes)} packed, ${counts.blocks} blocks${frames}`
+        const frames = counts.frames === 0 ? '' : `, ${counted(counts.frames, 'frame')} opened`
+        const amount = `${formatBytes(counts.packedBytes)} packed, ${counted(counts.blocks, 'block')}${frames}`
         const text = `${path}: whole, ${amount}; ${by}\n`
         context.stdout.write(context.json ? `${JSON.stringify(report)}\n` : text)
       })

@@ -4,15 +4,19 @@
  * 1. Reads are positioned, so any number may be under way.
  * 2. A short read is repeated until the buffer is full or the file has ended.
  */
+import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { ioError, OsflashError } from '../errors.ts'
 import type { Source } from './source.ts'
 
 /** @throws OsflashError `io` when the file cannot be opened or is no regular file */
 export async function openFileSource(path: string): Promise<Source> {
-  const file = await open(path, 'r').catch((cause: unknown) => {
-    throw ioError(`opening ${path}`, cause)
-  })
+  // Opening a named pipe would wait for a writer, and no signal ends that.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
+    (cause: unknown) => {
+      throw ioError(`opening ${path}`, cause)
+    },
+  )
   try {
     const stat = await file.stat()
     if (!stat.isFile()) throw new OsflashError('io', `opening ${path}: not a regular file`)

@@ -59,7 +59,7 @@ export async function describeImage(source: Source): Promise<ImageDescription> {
     recipients: listRecipients(image.keysBytes).map(describeRecipient),
     signers: claims.map(({ issuer, created }) => ({
       issuer: issuer ?? null,
-      created: created?.toISOString() ?? null,
+      created: created?.toISOString().replace('.000Z', 'Z') ?? null,
     })),
   }
 }
