@@ -4,8 +4,9 @@
  * 1. Frames are numbered in the order of the plan; `FrameCounter` knows up to which one all are
  *    written, whatever the order in which they end.
  * 2. After each `CHECKPOINT_BYTES` of them the target is flushed, and only then is the number
- *    written down: to a new file, flushed, renamed. Writing goes on meanwhile.
- * 3. So a run that is cut repeats at most the frames under way and those of one checkpoint.
+ *    written down: to a new file, flushed, renamed. Writing goes on meanwhile, for as many bytes
+ *    again; then it waits for the flush.
+ * 3. So a run that is cut repeats at most the frames under way and those of two checkpoints.
  * 4. A checkpoint is bound to the bytes of the manifest and to the size of the target.
  */
 import { open, readFile, rename, unlink } from 'node:fs/promises'

@@ -101,7 +101,7 @@ async function writeBody(options: WriteDiskOptions): Promise<void> {
         await target.write(plan.body[number]?.diskOffset ?? 0, raw)
         done += raw.length
         emit({ event: 'progress', phase: 'writing', done, total, unit: 'bytes' })
-        saver.wrote(number, raw.length)
+        await saver.wrote(number, raw.length)
       },
     })
   } finally {
@@ -112,7 +112,8 @@ async function writeBody(options: WriteDiskOptions): Promise<void> {
 }
 
 interface Saver {
-  wrote(frame: number, bytes: number): void
+  /** Waits only where the flush of one checkpoint is slower than the writing of the next. */
+  wrote(frame: number, bytes: number): Promise<void>
   /** Waits for a checkpoint under way. */
   settled(): Promise<void>
   /** Writes the checkpoint of the whole body. */
@@ -131,20 +132,23 @@ function makeSaver({ target, checkpoint, framesDone }: WriteDiskOptions): Saver 
     const { path, key } = checkpoint
     await writeCheckpoint(path, { format: 'osflash-checkpoint/1', ...key, frames })
   }
+  const begin = (): void => {
+    bytes = 0
+    saving = save()
+      .catch((error: unknown) => {
+        failure = error
+      })
+      .finally(() => {
+        saving = undefined
+      })
+  }
   return {
-    wrote: (frame, length) => {
+    wrote: async (frame, length) => {
       counter.ended(frame)
       bytes += length
+      if (bytes >= CHECKPOINT_BYTES && saving !== undefined) await saving
       if (failure !== undefined) throw failure
-      if (bytes < CHECKPOINT_BYTES || saving !== undefined) return
-      bytes = 0
-      saving = save()
-        .catch((error: unknown) => {
-          failure = error
-        })
-        .finally(() => {
-          saving = undefined
-        })
+      if (bytes >= CHECKPOINT_BYTES && saving === undefined) begin()
     },
     settled: async () => saving,
     last: async () => {
