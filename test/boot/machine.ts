@@ -20,6 +20,8 @@ export interface MachineDisk {
   readonly path: string
   /** What the guest sees as the serial number; at most 20 characters. */
   readonly serial: string
+  /** Default 512; SeaBIOS boots from no other. */
+  readonly sectorBytes?: 512 | 4096
 }
 
 export interface MachineOptions {
@@ -159,11 +161,12 @@ async function qemuArguments(options: MachineOptions, port: number): Promise<str
     ...['-qmp', `unix:${qmpSocket(options)},server=on,wait=off`],
     ...['-nic', `user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:${port}-:22`],
     ...['-device', 'virtio-rng-pci'],
-    ...disks.flatMap(({ path, serial }, i) => [
+    ...disks.flatMap(({ path, serial, sectorBytes = 512 }, i) => [
       '-drive',
       `if=none,id=disk${i},format=raw,snapshot=${keepDisks ? 'off' : 'on'},file=${path}`,
       '-device',
-      `virtio-blk-pci,drive=disk${i},serial=${serial},bootindex=${i + 1}`,
+      `virtio-blk-pci,drive=disk${i},serial=${serial},bootindex=${i + 1},` +
+        `logical_block_size=${sectorBytes},physical_block_size=${sectorBytes}`,
     ]),
     ...(options.firmware === 'uefi' ? await ovmfArguments(options) : []),
   ]

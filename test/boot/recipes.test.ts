@@ -61,6 +61,13 @@ async function makeDisk({ folder, recipe, set }: Case): Promise<string> {
   return disk
 }
 
+interface Boot {
+  readonly firmware: 'bios' | 'uefi'
+  readonly folder: string
+  readonly path: string
+  readonly sectorBytes?: 512 | 4096
+}
+
 interface Answer {
   readonly release: string
   readonly hostname: string
@@ -70,10 +77,10 @@ interface Answer {
   readonly hasGrown: boolean
 }
 
-async function boot(firmware: 'bios' | 'uefi', folder: string, path: string): Promise<Answer> {
+async function boot({ firmware, folder, path, sectorBytes = 512 }: Boot): Promise<Answer> {
   const machine = await Machine.start({
     firmware,
-    disks: [{ path, serial: 'TEST0001' }],
+    disks: [{ path, serial: 'TEST0001', sectorBytes }],
     folder,
     sshKey,
     keepDisks: false,
@@ -101,7 +108,7 @@ test.each([
   const folder = join(scratch.path, recipe)
   const disk = await makeDisk({ folder, recipe, set: [] })
   for (const firmware of ['bios', 'uefi'] as const) {
-    const answer = await boot(firmware, folder, disk)
+    const answer = await boot({ firmware, folder, path: disk })
     expect(answer).toEqual({ ...expected, firmware, release: `debian ${version}`, root: 'ext4' })
     await run(['rm', '-f', join(folder, 'known_hosts')])
   }
@@ -112,6 +119,8 @@ const ROOT_ONLY = '[{role: root, grow: true, file-system: ext4}]'
 const withRoot = (kind: string) =>
   `[{role: bios-boot}, {role: esp}, {role: swap, size: 64MiB}, ` +
   `{role: root, grow: true, file-system: ${kind}}]`
+
+const LARGE_SECTORS = '{sector-size: 4096, partitions: [{role: esp}, {role: root, grow: true}]}'
 
 /** Names that mkfs.xfs cannot take (docs/recipes.md, "Limits"). */
 const FOR_XFS = 'customise.scripts=[{content: "rm -f /var/lib/ucf/cache/*"}]'
@@ -125,12 +134,14 @@ test.each([
   ],
   ['GPT, btrfs, swap', 'uefi', 'btrfs', [`disk.partitions=${withRoot('btrfs')}`]],
   ['GPT, xfs, swap', 'bios', 'xfs', [`disk.partitions=${withRoot('xfs')}`, FOR_XFS]],
+  ['sectors of 4,096 bytes', 'uefi', 'ext4', ['firmware=[uefi]', `disk=${LARGE_SECTORS}`]],
 ] as const)('%s boots under %s', async (name, firmware, root, set) => {
+  const sectorBytes = name.startsWith('sectors') ? 4096 : 512
   const tarball = await sharedRoot()
   const folder = join(scratch.path, name.replaceAll(/\W+/g, '-'))
   const source = ['source={}', `source.tar=${tarball}`]
   const disk = await makeDisk({ folder, recipe: 'debian-13.yaml', set: [...source, ...set] })
-  const answer = await boot(firmware, folder, disk)
+  const answer = await boot({ firmware, folder, path: disk, sectorBytes })
   expect(answer).toEqual({ ...expected, firmware, release: 'debian 13', root })
   await run(['rm', '-rf', folder])
 })
