@@ -38,11 +38,11 @@ Examples:
 function renderDescription(image: ImageDescription): string {
   const { manifest } = image
   const lines = [
-    `${image.path}: ${manifest.name}, sequence ${manifest.sequence}, made ${manifest.created}`,
+    `${image.path}: ${manifest.name}, sequence ${manifest.sequence}, made ${shortTime(manifest.created)}`,
     `  size       ${formatBytes(image.imageBytes)}`,
     `  system     ${systemText(image)}`,
     `  sealed     AES-256 ${manifest.encryption.aead.toUpperCase()}`,
-    ...(manifest.expires === undefined ? [] : [`  expires    ${manifest.expires}`]),
+    ...(manifest.expires === undefined ? [] : [`  expires    ${shortTime(manifest.expires)}`]),
     ...image.recipients.map((one) => `  recipient  ${one.name ?? '(not named)'}`),
     ...image.signers.map((one) => `  signer     ${one.issuer ?? '(not named)'} (not checked)`),
     ...diskLines(image),
@@ -50,6 +50,9 @@ function renderDescription(image: ImageDescription): string {
   ]
   return `${lines.join('\n')}\n`
 }
+
+/** Milliseconds that are none only make a time harder to read. */
+const shortTime = (time: string): string => time.replace(/\.0+Z$/, 'Z')
 
 function systemText({ manifest }: ImageDescription): string {
   const { os } = manifest

@@ -4,6 +4,7 @@
  * 1. `--json`: one line of JSON per event on standard error, amounts at most ten a second.
  * 2. A terminal: a live line per open phase (live.ts).
  * 3. Otherwise plain lines: one when a phase ends, and while it runs one for every 10 % or 5 s.
+ *    A phase of less than a second has none: in a log it would only be noise.
  *
  * A reader holds results back while a live line is on the screen (`whenClear`); `close` ends the
  * display on every way out.
@@ -27,7 +28,8 @@ const JSON_GAP_MS = 100
 const PLAIN_STEPS = 10
 const PLAIN_GAP_MS = 5_000
 /** Ten steps of a phase that takes less than this are no news. */
-const PLAIN_QUIET_MS = 500
+const PLAIN_QUIET_MS = 1_000
+const PLAIN_SHORT_SECONDS = 1
 
 const closed = { whenClear: (write: () => void) => write(), close: async () => undefined }
 
@@ -63,8 +65,9 @@ export function plainProgress(stderr: TextWriter, nowMs: ClockMs): ProgressReade
       if (line !== undefined) stderr.write(`${line}\n`)
     } else if (event.state === 'end') {
       const seconds = event.seconds ?? phase.meter.elapsedSeconds(nowMs())
-      stderr.write(`${phase.meter.summary(seconds, event.failed === true)}\n`)
       phases.delete(event.phase)
+      if (seconds < PLAIN_SHORT_SECONDS) return
+      stderr.write(`${phase.meter.summary(seconds, event.failed === true)}\n`)
     }
   }
   return { ...closed, emit }

@@ -86,6 +86,7 @@ async function unpack(
     tell(context, { to: options.to, startMs }, { ...report })
     return
   }
+  const checkpoint = await checkpointPath(options)
   const { plan: _, ...report } = await unpackDisk({
     ...common,
     ...fileBytes,
@@ -93,7 +94,9 @@ async function unpack(
     overwrite: options.force ?? false,
     resume: options.resume ?? false,
     verify: options.verify ?? false,
-    checkpointPath: await checkpointPath(options),
+    checkpointPath: checkpoint,
+  }).catch(async (error: unknown) => {
+    throw (await exists(checkpoint)) ? resumable(error) : error
   })
   tell(context, { to: options.to, startMs }, { ...report, verified: options.verify ?? false })
 }
@@ -106,6 +109,20 @@ async function identitiesOf(options: UnpackVerbOptions, signal: AbortSignal) {
   }
   return secretKeysOf(options.identity, { passphraseFile: options.passphraseFile, signal })
 }
+
+/** An interrupted run that left a checkpoint: says how it goes on. */
+function resumable(error: unknown): unknown {
+  if (!(error instanceof OsflashError) || error.code === 'refused') return error
+  const { code, message, data, cause } = error
+  const hints = [...error.hints, 'the same command with --resume goes on from the checkpoint']
+  return new OsflashError(code, message, { data, cause, hints })
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 
 interface Written {
   readonly to: string

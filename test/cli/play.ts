@@ -1,7 +1,8 @@
 /** Runs the real verbs in this process, with screens in place of streams. */
 
-import { plainProgress } from '../../src/cli/progress.ts'
+import type { ProgressReader } from '../../src/cli/progress.ts'
 import { runProgram } from '../../src/cli/run-program.ts'
+import type { TextWriter } from '../../src/cli/verb.ts'
 import { verbs } from '../../src/cli/verbs.ts'
 import { vectorKey, vectorPath } from '../vectors/vectors.ts'
 import { makeScreen } from './screen.ts'
@@ -27,9 +28,20 @@ export async function play(argv: readonly string[], settings: PlaySettings = {})
     stderr,
     signal: settings.signal ?? new AbortController().signal,
     verbs,
-    makeReader: () => plainProgress(stderr, () => performance.now()),
+    makeReader: () => notesOnly(stderr),
   })
   return { status, stdout: stdout.text(), stderr: stderr.text() }
+}
+
+/** Progress depends on the speed of the machine; notes do not. */
+function notesOnly(stderr: TextWriter): ProgressReader {
+  return {
+    emit: (event) => {
+      if (event.event === 'note') stderr.write(`${event.text}\n`)
+    },
+    whenClear: (write) => write(),
+    close: async () => undefined,
+  }
 }
 
 /** Options that open the vectors. */

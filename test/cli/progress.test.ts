@@ -49,6 +49,19 @@ test('plain: a quick phase is one line', () => {
   expect(screen.text()).toBe('writing: 100 MiB in 2.0 s, 50.0 MiB/s\n')
 })
 
+test('plain: a phase of less than a second is no line, failed or not', () => {
+  const screen = makeScreen()
+  const { emit } = plainProgress(screen, makeClock().nowMs)
+  for (const failed of [{}, { failed: true as const }]) {
+    emit(start)
+    emit({ event: 'phase', phase: 'writing', state: 'end', seconds: 0.99, ...failed })
+  }
+  expect(screen.text()).toBe('')
+  emit(start)
+  emit({ event: 'phase', phase: 'writing', state: 'end', seconds: 1 })
+  expect(screen.text()).toBe('writing: done in 1.0 s\n')
+})
+
 test('plain: a long phase tells every ten per cent', () => {
   const screen = makeScreen()
   const clock = makeClock()
