@@ -1,5 +1,5 @@
 /** The engine: failures in source and sink, cancelling, slots that bound what is under way. */
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openFileSource } from '../../src/deliver/file.ts'
 import type { Source } from '../../src/deliver/source.ts'
 import { decryptSessionKey } from '../../src/encrypt/session-key.ts'
@@ -16,9 +16,15 @@ const FRAMES = 12
 const raw = Buffer.concat([noise((FRAMES - 1) * 4 * MIB, 1), noise(100 * KIB, 2)])
 
 let keys: TestKeys
+let folder: Awaited<ReturnType<typeof makeFolder>>
+let path = ''
 beforeAll(async () => {
   keys = await makeKeys()
+  folder = await makeFolder()
+  const regions = [{ name: 'root', offset: 4 * MIB, raw }]
+  path = await packDisk({ folder: folder.path, regions, disk: gptLayout(64 * MIB) }, keys)
 })
+afterAll(() => folder[Symbol.asyncDispose]())
 
 interface Running {
   readonly engine: Engine
@@ -32,11 +38,8 @@ interface Setup {
   readonly sessionKey?: Uint8Array
 }
 
-/** Packs twelve frames and starts an engine with two workers and a sink of depth two. */
+/** Starts an engine with two workers and a sink of depth two. */
 async function withEngine(setup: Setup, work: (running: Running) => Promise<void>): Promise<void> {
-  await using folder = await makeFolder()
-  const regions = [{ name: 'root', offset: 4 * MIB, raw }]
-  const path = await packDisk({ folder: folder.path, regions, disk: gptLayout(64 * MIB) }, keys)
   await using file = await openFileSource(path)
   const image = await openImage(file, checkFor(keys))
   const payloads = await loadPayloads(image)
