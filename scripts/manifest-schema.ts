@@ -1,4 +1,4 @@
-/** Renews docs/manifest.schema.json from the schema of the program: `node scripts/manifest-schema.ts`. */
+/** Renews docs/manifest.schema.json from the program: `node scripts/manifest-schema.ts`. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'

@@ -21,7 +21,7 @@ export interface Region {
 }
 
 export const LINUX = '0fc63daf-8483-4772-8e79-3d69d8477de4'
-export const BIOS_BOOT = '21686148-6449-6e6f-744e-656564454649'
+const BIOS_BOOT = '21686148-6449-6e6f-744e-656564454649'
 
 export function partition(number: number, firstLba: number, sectors: number): Partition {
   return {

@@ -5,7 +5,7 @@ import { MIB } from '../../src/units.ts'
 import type { Target } from '../../src/unpack/target.ts'
 import { pattern } from '../vectors/cases.ts'
 
-/** Registers the tests; `open` gives a target of 32 MiB whose old bytes are not zero, unless blank. */
+/** Registers the tests; `open` gives a target of 32 MiB, full of old bytes unless it is blank. */
 export function targetContract(open: () => Promise<Target>): void {
   const read = async (target: Target, offset: number, length: number): Promise<Buffer> => {
     const into = Buffer.alloc(length, 0x77)
