@@ -9,7 +9,7 @@ import { verbs } from '../src/cli/verbs.ts'
 
 const HEAD = `# The command line
 
-<!-- Made by scripts/cli-docs.ts from the program; a test compares. -->
+<!-- Made from the program by npm run docs; a test compares. -->
 
 Results go to standard output, everything else to standard error. An error is one line, \`osflash: error: WHAT: WHY\`, and a line
 \`hint: …\` for each thing that can be done or typed next. Ctrl-C (SIGINT), SIGTERM and SIGHUP stop at once: no image or

@@ -18,9 +18,9 @@ export function tellPacked(context: VerbContext, output: string, report: PackRep
   const seconds = Object.entries(report.seconds)
     .map(([phase, duration]) => `${phase} ${formatDuration(duration)}`)
     .join(', ')
-  const ratio = bytes === 0 ? 0 : dataBytes / bytes
+  const ratio = dataBytes === 0 ? '' : ` (${(dataBytes / bytes).toFixed(2)} : 1)`
   context.stdout.write(
-    `${output}: ${formatBytes(bytes)} (${ratio.toFixed(2)} : 1) ` +
+    `${output}: ${formatBytes(bytes)}${ratio} ` +
       `of ${formatBytes(dataBytes)} data on ${formatBytes(rawBytes)}; ` +
       `${counted(frames, 'frame')} in ${counted(segments, 'segment')}; ${seconds}\n`,
   )

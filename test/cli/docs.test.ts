@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, '../..')
 const read = (name: string): string => readFileSync(join(root, name), 'utf8')
 const names = verbs.map(({ name }) => name)
 
-test('docs/cli.md is what the program prints (node scripts/cli-docs.ts renews it)', async () => {
+test('docs/cli.md is what the program prints (npm run docs renews it)', async () => {
   expect(read('docs/cli.md')).toBe(await cliPage())
 })
 
