@@ -16,13 +16,15 @@ export interface FailureView {
   readonly debug: boolean
 }
 
+const HELP = 'osflash --help'
+
 /** The error to report for whatever was thrown. */
-export function reportable(thrown: unknown, signal: AbortSignal): unknown {
+export function reportable(thrown: unknown, signal: AbortSignal, help = HELP): unknown {
   // `await using`: the error of the block is `suppressed`, that of the cleaning up `error`.
-  if (thrown instanceof SuppressedError) return reportable(thrown.suppressed, signal)
+  if (thrown instanceof SuppressedError) return reportable(thrown.suppressed, signal, help)
   if (thrown instanceof OsflashError) return thrown
   if (signal.aborted && isAbort(thrown)) return cancelled()
-  if (thrown instanceof CommanderError) return usageError(thrown)
+  if (thrown instanceof CommanderError) return usageError(thrown, help)
   return thrown
 }
 
@@ -78,10 +80,10 @@ function isAbort(thrown: unknown): boolean {
 }
 
 /** `error: unknown command 'bild'\n(Did you mean build?)` becomes a message and a hint. */
-function usageError(error: CommanderError): OsflashError {
+function usageError(error: CommanderError, help: string): OsflashError {
   const [first = '', ...more] = error.message.split('\n')
   const nearest = more.join(' ').match(/Did you mean (?:one of )?(.*)\?/)?.[1]
   const message = first.replace(/^error: /, '').replace('unknown command', 'unknown verb')
   const hints = nearest === undefined ? [] : [`did you mean ${nearest}?`]
-  return new OsflashError('usage', message, { hints: [...hints, 'osflash --help'] })
+  return new OsflashError('usage', message, { hints: [...hints, help] })
 }

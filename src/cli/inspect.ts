@@ -38,7 +38,8 @@ Examples:
 function renderDescription(image: ImageDescription): string {
   const { manifest } = image
   const lines = [
-    `${image.path}: ${manifest.name}, sequence ${manifest.sequence}, made ${shortTime(manifest.created)}`,
+    `${image.path}: ${manifest.name}, sequence ${manifest.sequence}, ` +
+      `made ${shortTime(manifest.created)}`,
     `  size       ${formatBytes(image.imageBytes)}`,
     `  system     ${systemText(image)}`,
     `  sealed     AES-256 ${manifest.encryption.aead.toUpperCase()}`,

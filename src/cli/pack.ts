@@ -34,7 +34,7 @@ export const verb: Verb = {
       .description('make an image from a disk or a tree that exists')
       .option('--name <name>', 'name of the image (default: from the source)')
       .option('--sequence <n>', 'grows with each release', integer(0, 2 ** 53 - 1), 0)
-      .option('--expires <time>', 'no replacement starts after it (2027-01-31T00:00:00Z)')
+      .option('--expires <time>', 'no replacement starts after it (2027-01-31T00:00:00Z)', time)
       .option('--os-family <family>', 'linux, windows or other', family, 'linux')
       .option('--title <text>', 'the system in words')
     packingOptions(command)
@@ -82,6 +82,12 @@ function nameFrom(path: string): string {
   const plain = basename(path).toLowerCase().split('.')[0] ?? ''
   const name = plain.replaceAll(/[^a-z0-9._-]+/g, '-').replace(/^[^a-z0-9]+/, '')
   return name === '' ? 'image' : name.slice(0, 63)
+}
+
+function time(text: string): string {
+  const known = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(text)
+  if (known && !Number.isNaN(Date.parse(text))) return text
+  throw new InvalidArgumentError('must be a time in UTC, such as 2027-01-31T00:00:00Z')
 }
 
 function family(text: string): PackVerbOptions['osFamily'] {

@@ -62,6 +62,11 @@ async function rewrap(
       hints: ['osflash rewrap --help'],
     })
   }
+  if (options.add !== undefined && options.identity === undefined) {
+    throw new OsflashError('usage', 'no --identity given: adding needs the key of a recipient', {
+      hints: ['--identity recipient.key'],
+    })
+  }
   const { signal } = context
   const { passphraseFile } = options
   const report = await rewrapImage(path, {

@@ -42,7 +42,7 @@ export async function runProgram(around: ProgramSurroundings): Promise<number> {
     await parse(around, context)
     return 0
   } catch (thrown) {
-    const error = reportable(thrown, around.signal)
+    const error = reportable(thrown, around.signal, helpLine(around))
     await reader.close()
     const debug = (around.env.OSFLASH_DEBUG ?? '') !== ''
     around.stderr.write(renderFailure(error, { json, debug }))
@@ -70,6 +70,12 @@ async function parse(around: ProgramSurroundings, context: VerbContext): Promise
 function wantsJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   return argv.slice(0, end === -1 ? argv.length : end).includes('--json')
+}
+
+/** How to read on after a usage error. */
+function helpLine({ argv, verbs }: ProgramSurroundings): string {
+  const verb = verbs.find(({ name }) => name === argv.find((word) => !word.startsWith('-')))
+  return verb === undefined ? 'osflash --help' : `osflash ${verb.name} --help`
 }
 
 function behind(reader: ProgressReader, writer: TextWriter): TextWriter {

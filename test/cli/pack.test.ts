@@ -87,7 +87,8 @@ test('what the source cannot say comes from options', async () => {
 
 test.each([
   [['--name', 'No Name'], 'name'],
-  [['--expires', 'tomorrow'], 'expires'],
+  [['--expires', 'tomorrow'], 'must be a time in UTC'],
+  [['--expires', '2027-13-31T00:00:00Z'], 'must be a time in UTC'],
   [['--sequence', '-1'], 'whole number'],
   [['--os-family', 'beos'], 'linux, windows or other'],
   [['--codec', 'lz4'], 'zstd or xz'],

@@ -70,7 +70,7 @@ test.each([
   expect(ended.status).toBe(2)
   expect(ended.stdout).toBe('')
   expect(ended.stderr).toContain(`osflash: error: ${message}`)
-  expect(ended.stderr).toMatch(/hint: osflash --help\n$/)
+  expect(ended.stderr).toMatch(/hint: osflash (unpack )?--help\n$/)
 })
 
 test.each([[['--json', 'unpack', 'a']], [['unpack', '--json', 'a']]])(
@@ -111,4 +111,10 @@ test('help of a verb lists its options', async () => {
 
 test('the version is that of the package', async () => {
   expect(await play(['--version'])).toMatchObject({ status: 0, stdout: '0.1.0\n' })
+})
+
+test('a usage error of a verb leads to the help of that verb', async () => {
+  expect((await play(['unpack', 'a'])).stderr).toMatch(/\nhint: osflash unpack --help\n$/)
+  expect((await play(['--json', 'verify'])).stderr).toContain('"osflash verify --help"')
+  expect((await play(['unpak', 'a'])).stderr).toMatch(/\nhint: osflash --help\n$/)
 })
