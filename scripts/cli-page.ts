@@ -11,9 +11,10 @@ const HEAD = `# The command line
 
 <!-- Made from the program by npm run docs; a test compares. -->
 
-Results go to standard output, everything else to standard error. An error is one line, \`osflash: error: WHAT: WHY\`, and a line
-\`hint: …\` for each thing that can be done or typed next. Ctrl-C (SIGINT), SIGTERM and SIGHUP stop at once: no image or
-disk file is left under its final name, no process is left running.
+Results go to standard output, everything else to standard error. An error is one line,
+\`osflash: error: WHAT: WHY\`, and a line \`hint: …\` for each thing that can be done or typed next.
+Ctrl-C (SIGINT), SIGTERM and SIGHUP stop a run: it cleans up and ends with status 130. Neither an
+image nor a disk file gets its final name before it is complete.
 `
 
 const JSON_PART = `## \`--json\`
@@ -22,20 +23,24 @@ Standard output holds the result as one line of JSON. Standard error holds one e
 
 | \`event\` | fields |
 |---|---|
-| \`phase\` | \`phase\` (a name such as \`writing\`), \`state\` (\`start\`, \`end\`); with \`end\`: \`seconds\`, and \`failed: true\` if it failed |
-| \`progress\` | \`phase\`, \`done\`, \`total\` (0: not known), \`unit\` (\`bytes\`, \`items\`); at most ten a second |
+| \`phase\` | \`phase\` (such as \`writing\`), \`state\` (\`start\`, \`end\`); \
+with \`end\` \`seconds\`, and \
+\`failed: true\` if it failed |
+| \`progress\` | \`phase\`, \`done\`, \`total\` (0: not known), \`unit\` (\`bytes\`, \`items\`) |
 | \`note\` | \`text\` |
-| \`error\` | \`code\`, \`status\`, \`message\`, \`hints\` (list), \`data\` (place, errno, digests: whatever is known); the last line |
+| \`error\` | \`code\`, \`status\`, \`message\`, \`hints\` (list), \
+\`data\` (what is known: place, errno) |
 
-Phases may overlap. A reader must take phases, fields and codes that it does not know.
+An \`error\` is the last line. Phases may overlap; amounts come at most ten times a second. A reader
+must take phases, fields and codes that it does not know.
 
 ## Environment
 
 | variable | meaning |
 |---|---|
-| \`SOURCE_DATE_EPOCH\` | the time that \`build\` and \`pack\` give an image, in seconds since 1970 |
+| \`SOURCE_DATE_EPOCH\` | the time that \`build\` and \`pack\` give an image, seconds since 1970 |
 | \`TMPDIR\` | where \`build\` and \`pack\` make what they pack |
-| \`NO_COLOR\`, \`TERM=dumb\` | no colours; plain lines in place of live ones |
+| \`TERM=dumb\` | plain lines in place of live ones |
 | \`OSFLASH_DEBUG\` | anything: errors show their stack and causes |
 `
 

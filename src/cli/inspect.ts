@@ -79,8 +79,8 @@ function diskLines({ manifest: { disk } }: ImageDescription): string[] {
 
 function payloadLines(image: ImageDescription): string[] {
   return image.payloads.flatMap((payload) => [
-    `  payload    ${payload.name}: ${formatBytes(payload.rawBytes)} in ${counted(payload.frames, 'frame')}, ` +
-      counted(payload.segments, 'segment'),
+    `  payload    ${payload.name}: ${formatBytes(payload.rawBytes)} in ` +
+      `${counted(payload.frames, 'frame')}, ${counted(payload.segments, 'segment')}`,
     `    data ${formatBytes(payload.dataBytes)}, zero ${formatBytes(payload.zeroBytes)}, ` +
       `unused ${formatBytes(payload.unusedBytes)}`,
     `    packed ${formatBytes(payload.packedBytes)} ` +

@@ -5,7 +5,7 @@
  * 2. Nothing is overwritten without `--force`; with one file in the way, none is written.
  */
 import { constants } from 'node:fs'
-import { access, mkdir, open, rename } from 'node:fs/promises'
+import { lstat, mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fingerprintsOf, generateKeys, type NewKeys, readCertificates } from '../encrypt/keys.ts'
 import { ioError, OsflashError } from '../errors.ts'
@@ -87,7 +87,7 @@ async function writeKeys(options: KeygenOptions, keys: NewKeys): Promise<void> {
 
 async function refuseExisting(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
-    const exists = await access(path).then(
+    const exists = await lstat(path).then(
       () => true,
       () => false,
     )

@@ -47,7 +47,8 @@ Examples:
         const by =
           signers.length === 0 ? 'signature not checked' : `signed by ${signers.join(', ')}`
         const frames = counts.frames === 0 ? '' : `, ${counted(counts.frames, 'frame')} opened`
-        const amount = `${formatBytes(counts.packedBytes)} packed, ${counted(counts.blocks, 'block')}${frames}`
+        const blocks = counted(counts.blocks, 'block')
+        const amount = `${formatBytes(counts.packedBytes)} packed, ${blocks}${frames}`
         const text = `${path}: whole, ${amount}; ${by}\n`
         context.stdout.write(context.json ? `${JSON.stringify(report)}\n` : text)
       })

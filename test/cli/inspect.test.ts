@@ -20,8 +20,8 @@ test('a disk, as text', async () => {
       size       20.0 KiB
       system     linux, x86_64
       sealed     AES-256 OCB
-      recipient  9F8DD068D6B96FEF08457241A34DDCE2FFC6BBA6C5E97C394EB61B2265E99661
-      signer     BDACED031DD6BDF6E1D0A8CE594DC01E4B61373E67AF624CD7C9904830F7568B (not checked)
+      recipient  …9661
+      signer     …568B (not checked)
       disk       none, from 64.0 KiB, sectors of 512 bytes
       payload    root: 19.7 KiB in 4 frames, 2 segments
         data 11.7 KiB, zero 8.00 KiB, unused 0 B
@@ -38,8 +38,8 @@ test('a tree, as text: one frame is singular', async () => {
       size       10.0 KiB
       system     linux, x86_64
       sealed     AES-256 OCB
-      recipient  9F8DD068D6B96FEF08457241A34DDCE2FFC6BBA6C5E97C394EB61B2265E99661
-      signer     BDACED031DD6BDF6E1D0A8CE594DC01E4B61373E67AF624CD7C9904830F7568B (not checked)
+      recipient  …9661
+      signer     …568B (not checked)
       payload    root: 10.0 KiB in 1 frame, 1 segment
         data 10.0 KiB, zero 0 B, unused 0 B
         packed 272 B (zstd, 37.65 : 1)
@@ -55,8 +55,8 @@ test('an empty image, as text', async () => {
       size       10.0 KiB
       system     linux, x86_64
       sealed     AES-256 OCB
-      recipient  9F8DD068D6B96FEF08457241A34DDCE2FFC6BBA6C5E97C394EB61B2265E99661
-      signer     BDACED031DD6BDF6E1D0A8CE594DC01E4B61373E67AF624CD7C9904830F7568B (not checked)
+      recipient  …9661
+      signer     …568B (not checked)
       disk       none, from 64.0 KiB, sectors of 512 bytes
       payload    root: 16.0 KiB in 0 frames, 0 segments
         data 0 B, zero 8.00 KiB, unused 8.00 KiB

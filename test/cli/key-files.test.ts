@@ -119,7 +119,7 @@ test('a folder in place of a key file is named as such', async () => {
   })
 })
 
-test('keys that are not locked need no passphrase, and several files give several keys', async () => {
+test('open keys need no passphrase, and several files give several keys', async () => {
   const paths = [vectorKey('recipient.key'), vectorKey('gpg-recipient.key')]
   const keys = await secretKeysOf(paths, noFile)
   expect(keys).toHaveLength(2)

@@ -55,13 +55,14 @@ export const SEAL = [
   vectorKey('signer.key'),
 ] as const
 
-/** Text without what differs from machine to machine: folders, times and rates. */
+/** Text with short fingerprints, without what differs from run to run: folders, times, rates. */
 export function steady(
   text: string,
   folder = vectorPath('x').slice(0, -'/x.osimg'.length),
 ): string {
   return text
     .replaceAll(folder, 'DIR')
+    .replaceAll(/\b[0-9A-F]{60}(?=[0-9A-F]{4}\b)/g, '…')
     .replaceAll(/\d+(\.\d+)? s\b/g, 'N s')
     .replaceAll(/[\d.]+ (B|KiB|MiB|GiB)\/s/g, 'RATE')
 }

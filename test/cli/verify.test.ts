@@ -9,12 +9,15 @@ const verify = (name: string, ...options: string[]) =>
 test('without an identity: signatures and digests', async () => {
   const { status, stdout, stderr } = await verify('ok-zstd-ocb', ...TRUST)
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-  expect(steady(stdout)).toMatchInlineSnapshot()
+  expect(steady(stdout)).toMatchInlineSnapshot(`
+    "DIR/ok-zstd-ocb.osimg: whole, 12.0 KiB packed, 4 blocks; signed by …568B
+    "
+  `)
 })
 
 test('with an identity every frame is opened', async () => {
   expect(steady((await verify('ok-zstd-ocb', ...OPEN)).stdout)).toMatchInlineSnapshot(`
-    "DIR/ok-zstd-ocb.osimg: whole, 12.0 KiB packed, 4 blocks, 4 frames opened; signed by BDACED031DD6BDF6E1D0A8CE594DC01E4B61373E67AF624CD7C9904830F7568B
+    "DIR/ok-zstd-ocb.osimg: whole, 12.0 KiB packed, 4 blocks, 4 frames opened; signed by …568B
     "
   `)
   expect((await verify('ok-tree', ...OPEN)).stdout).toContain(', 1 frame opened;')
@@ -72,7 +75,7 @@ test('a wrong key says who could open it', async () => {
   expect(ended.status).toBe(4)
   expect(steady(ended.stderr)).toMatchInlineSnapshot(`
     "osflash: error: decrypting keys.pgp: no secret key given fits
-    hint: recipient of the image: 9F8DD068D6B96FEF08457241A34DDCE2FFC6BBA6C5E97C394EB61B2265E99661 (PKESK version 6, version 6 key)
+    hint: recipient of the image: …9661 (PKESK version 6, version 6 key)
     "
   `)
 })
@@ -81,7 +84,7 @@ test('an unpinned signer is named', async () => {
   const ended = await verify('signer-unpinned', ...TRUST)
   expect(ended.status).toBe(4)
   expect(steady(ended.stderr)).toMatchInlineSnapshot(`
-    "osflash: error: verifying the signatures of the manifest: 0 of 1 count (signature by 7884175C7B88A06A1E278535151113757C88EAF4A054A9BCF8658620F686B7C2: no pinned certificate has this key)
+    "osflash: error: verifying the signatures of the manifest: 0 of 1 count (signature by …B7C2: no pinned certificate has this key)
     hint: osflash inspect IMAGE lists who signed; --trust CERT pins a signer
     "
   `)
