@@ -80,14 +80,13 @@ test('a wrong key says who could open it', async () => {
   `)
 })
 
-test('an unpinned signer is named', async () => {
+test('an unpinned signer is named, and what to do', async () => {
   const ended = await verify('signer-unpinned', ...TRUST)
   expect(ended.status).toBe(4)
-  expect(steady(ended.stderr)).toMatchInlineSnapshot(`
-    "osflash: error: verifying the signatures of the manifest: 0 of 1 count (signature by …B7C2: no pinned certificate has this key)
-    hint: osflash inspect IMAGE lists who signed; --trust CERT pins a signer
-    "
-  `)
+  const [error, hint, ...more] = steady(ended.stderr).split('\n')
+  expect(error).toMatch(/ 0 of 1 count \(signature by .*: no pinned certificate has this key\)$/)
+  expect(hint).toBe('hint: osflash inspect IMAGE lists who signed; --trust CERT pins a signer')
+  expect(more).toEqual([''])
 })
 
 test('a run that was cancelled says nothing else', async () => {
