@@ -56,7 +56,8 @@ async function makeDisk({ folder, recipe, set }: Case): Promise<string> {
     emit: () => undefined,
     sourceDateEpoch: SOURCE_DATE_EPOCH,
   })
-  return makeRealDisk(source, folder, DISK_BYTES)
+  // Awaited here: the scratch folder of the build is removed when this function ends.
+  return await makeRealDisk(source, folder, DISK_BYTES)
 }
 
 interface Boot {
