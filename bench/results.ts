@@ -1,0 +1,126 @@
+/**
+ * The results of a bench: all measurements as a value, and what follows from them.
+ *
+ * 1. Rates are MB (10^6 bytes) of data a second: mapped bytes of the disk image, bytes in files
+ *    of the tree. The same for all entries of a group, whatever else they read or write.
+ * 2. Ratios compare medians of one run, each with its target.
+ */
+import type { Entry, Group } from './entry.ts'
+import type { Input } from './input.ts'
+import type { Machine } from './machine.ts'
+import type { Measurement } from './measure.ts'
+import type { Skipped } from './plan.ts'
+import { type Spread, spreadOf } from './statistics.ts'
+
+export interface EntryResult {
+  readonly name: string
+  readonly group: Group
+  readonly kind: Entry['kind']
+  readonly title: string
+  readonly command: string
+  readonly measurements: readonly Measurement[]
+  /** MB a second. */
+  readonly rate: Spread
+  /** Median of processor seconds by seconds, both of the whole process. */
+  readonly coresBusy: number
+  /** The largest of all runs. */
+  readonly peakBytes: number
+  /** Whether the output was compared with the source; false where nothing is written. */
+  readonly checked: boolean
+  readonly outputBytes?: number
+}
+
+export interface BenchResults {
+  readonly format: 'osflash-bench/1'
+  /** Day of the run, YYYY-MM-DD. */
+  readonly date: string
+  readonly machine: Machine
+  readonly workers: number
+  readonly rounds: number
+  readonly level: number
+  /** Average load of the machine before the first round: what else was running. */
+  readonly loadBefore: number
+  readonly input: Input
+  readonly versions: Readonly<Record<string, string>>
+  readonly entries: readonly EntryResult[]
+  readonly skipped: readonly Skipped[]
+}
+
+export interface EntryRuns {
+  readonly entry: Entry
+  readonly measurements: readonly Measurement[]
+  readonly outputBytes?: number
+}
+
+export function resultOf({ entry, measurements, ...rest }: EntryRuns, input: Input): EntryResult {
+  const { name, group, kind, title } = entry
+  const bytes = group === 'tree' ? input.fileBytes : input.mappedBytes
+  return {
+    name,
+    group,
+    kind,
+    title,
+    command: entry.run,
+    measurements,
+    rate: spreadOf(measurements.map(({ seconds }) => bytes / seconds / 1e6)),
+    coresBusy: spreadOf(measurements.map((m) => m.cpuSeconds / m.wallSeconds)).median,
+    peakBytes: Math.max(...measurements.map(({ peakBytes }) => peakBytes)),
+    checked: entry.check !== undefined,
+    ...rest,
+  }
+}
+
+export interface Ratio {
+  readonly what: string
+  readonly value: number
+  /** The ratio that is wanted. */
+  readonly target: number
+  readonly reached: boolean
+}
+
+/** The ratios that the targets are about; those whose entries did not run are left out. */
+export function ratiosOf(entries: readonly EntryResult[]): readonly Ratio[] {
+  const rate = (name: string): number | undefined =>
+    entries.find((entry) => entry.name === name)?.rate.median
+  const bytes = (name: string): number | undefined =>
+    entries.find((entry) => entry.name === name)?.outputBytes
+  const [write, decode] = [rate('write'), rate('decode')]
+  const both = write !== undefined && decode !== undefined
+  const lower = both ? Math.min(write, decode) : undefined
+  const limit = both && write < decode ? 'write' : 'decode'
+  const stock = [rate('qemu-img'), rate('bmaptool')].filter((n) => n !== undefined)
+  const best = stock.length === 0 ? undefined : Math.max(...stock)
+  const unpack = rate('osflash-file')
+  return [
+    atLeast(`unpack / lower ceiling (${limit})`, unpack, { by: lower, target: 0.9 }),
+    atLeast('unpack / gpg, zstd, dd direct', unpack, { by: rate('gpg-direct'), target: 8 }),
+    atLeast('unpack / best of qemu-img, bmaptool', unpack, { by: best, target: 5 }),
+    atLeast('decode / zstd -t', decode, { by: rate('zstd-t'), target: 0.9 }),
+    atLeast('tree / unsquashfs', rate('osflash-tree'), { by: rate('unsquashfs'), target: 1 }),
+    atLeast('pack / zstd', rate('osflash-pack'), { by: rate('zstd-pack'), target: 0.9 }),
+    atMost('packed size / zstd', bytes('osflash-pack'), { by: bytes('zstd-pack'), target: 1.02 }),
+  ].flat()
+}
+
+interface Against {
+  readonly by: number | undefined
+  readonly target: number
+}
+
+function atLeast(what: string, value: number | undefined, against: Against): readonly Ratio[] {
+  return compared(what, value, against).map((ratio) => ({
+    ...ratio,
+    reached: ratio.value >= ratio.target,
+  }))
+}
+
+function atMost(what: string, value: number | undefined, against: Against): readonly Ratio[] {
+  return compared(what, value, against).map((ratio) => ({
+    ...ratio,
+    reached: ratio.value <= ratio.target,
+  }))
+}
+
+function compared(what: string, value: number | undefined, { by, target }: Against) {
+  return value === undefined || by === undefined ? [] : [{ what, value: value / by, target }]
+}
