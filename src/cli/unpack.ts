@@ -72,7 +72,15 @@ async function unpack(
   const fileBytes = options.size === undefined ? {} : { fileBytes: options.size }
   if (options.dryRun) {
     const overwrite = options.force ?? false
-    const plan = await planUnpack({ source, check, to: options.to, overwrite, ...fileBytes })
+    const resume = options.resume ?? false
+    const plan = await planUnpack({
+      source,
+      check,
+      to: options.to,
+      overwrite,
+      resume,
+      ...fileBytes,
+    })
     context.stdout.write(context.json ? `${JSON.stringify(planFacts(plan))}\n` : renderPlan(plan))
     return
   }

@@ -29,6 +29,8 @@ export const LIMITS = {
   /** 4,294,967,295 frames could be written down; 4 Mi of them are 16 TiB of raw data. */
   frames: 4 * MIB,
   extents: 8 * MIB,
+  /** Of all payloads together: what is held in memory while an image is used. */
+  indexBytes: 512 * MIB,
   payloadBytes: 64 * 1024 * GIB,
   signatures: 16,
   signatureBytes: 16 * KIB,
@@ -38,14 +40,12 @@ export const LIMITS = {
   chunkOctetDefault: 12,
   chunkOctetMin: 6,
   chunkOctetMax: 16,
-  /** Members of the outer tar: manifest, signatures, keys, and what 256 payloads may have. */
-  members: 66_000,
+  /** Bounds extended attributes too: they stand in this block. */
   tarPaxBytes: 64 * KIB,
   tarPathBytes: 4_096,
   tarNameBytes: 255,
   tarDepth: 64,
   tarEntries: 5_000_000,
-  tarXattrBytes: 64 * KIB,
 } as const
 
 /** A name of `LIMITS`. */

@@ -27,13 +27,16 @@ export function checkManifest(manifest: Manifest): void {
 function checkPayloads(payloads: readonly PayloadEntry[]): void {
   const names = new Set<string>()
   let segments = 0
+  let indexBytes = 0
   for (const payload of payloads) {
     if (names.has(payload.name)) throw wrong(`payload ${payload.name} is named twice`)
     names.add(payload.name)
     enforce('payloadBytes', payload.rawBytes, `payload ${payload.name}`)
     segments += payload.segments.length
+    indexBytes += payload.index.bytes
   }
   enforce('segments', segments, 'manifest.json')
+  enforce('indexBytes', indexBytes, 'manifest.json')
 }
 
 function checkTreesOnly(payloads: readonly PayloadEntry[]): void {

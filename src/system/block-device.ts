@@ -18,6 +18,8 @@ export interface BlockDevice {
   readonly bytes: number
   readonly sectorBytes: number
   readonly rotational: boolean
+  /** WWN or serial number where the device has one, else its number and its start. */
+  readonly identity: string
   /** Who uses it, in words; empty when nobody does. */
   readonly users: readonly string[]
 }
@@ -37,6 +39,7 @@ export async function describeBlockDevice(path: string): Promise<BlockDevice | u
       bytes: (await readNumber(join(sysfs, 'size'))) * SYSFS_SECTOR_BYTES,
       sectorBytes: await readNumber(join(queue, 'logical_block_size')),
       rotational: (await readNumber(join(queue, 'rotational'))) === 1,
+      identity: await identityOf(sysfs, deviceNumber(rdev)),
       users: await findUsers(sysfs),
     }
   } catch (cause) {
@@ -50,6 +53,19 @@ function deviceNumber(rdev: number): string {
   const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n)
   const minor = (number & 0xffn) | ((number >> 12n) & 0xffffff00n)
   return `${major}:${minor}`
+}
+
+/** A disk keeps its WWN and serial number; `major:minor` is good until the next start at best. */
+async function identityOf(sysfs: string, number: string): Promise<string> {
+  const start = await readFile(join(sysfs, 'start'), 'utf8').catch(() => '0')
+  for (const folder of [sysfs, join(sysfs, '..')]) {
+    for (const name of ['wwid', 'device/wwid', 'serial', 'device/serial']) {
+      const text = (await readFile(join(folder, name), 'utf8').catch(() => '')).trim()
+      if (text !== '') return `device ${text} from ${start.trim()}`
+    }
+  }
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')
+  return `device ${number} from ${start.trim()} of start ${boot.trim()}`
 }
 
 /** Partitions have no queue of their own. */

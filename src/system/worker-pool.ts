@@ -51,6 +51,7 @@ export function startWorkerPool(options: PoolOptions): WorkerPool {
   const queue: Waiting[] = []
   const running = new Map<Worker, Waiting>()
   let broken: unknown
+  let closing = false
 
   const next = (worker: Worker): void => {
     const waiting = queue.shift()
@@ -79,11 +80,18 @@ export function startWorkerPool(options: PoolOptions): WorkerPool {
     const worker = new Worker(options.module, { workerData: options.setup })
     worker.on('message', (answer: Numbers | Failure) => answered(worker, answer))
     worker.on('error', died)
-    worker.on('exit', () => died(new OsflashError('cancelled', 'the worker threads were stopped')))
+    worker.on('exit', () =>
+      died(
+        closing
+          ? new OsflashError('cancelled', 'the worker threads were stopped')
+          : new OsflashError('unexpected', 'a worker thread ended by itself'),
+      ),
+    )
     idle.push(worker)
     return worker
   })
   const close = async (): Promise<void> => {
+    closing = true
     await Promise.all(threads.map((worker) => worker.terminate()))
   }
   return {

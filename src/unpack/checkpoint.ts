@@ -7,9 +7,11 @@
  *    written down: to a new file, flushed, renamed. Writing goes on meanwhile, for as many bytes
  *    again; then it waits for the flush.
  * 3. So a run that is cut repeats at most the frames under way and those of two checkpoints.
- * 4. A checkpoint is bound to the bytes of the manifest and to the size of the target.
+ * 4. A checkpoint is bound to the bytes of the manifest, and to the size and identity of the
+ *    target; some of the frames that it counts are read back before they are skipped.
  */
 import { open, readFile, rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
 import { MIB } from '../units.ts'
@@ -20,6 +22,8 @@ const schema = z.strictObject({
   format: z.literal('osflash-checkpoint/1'),
   manifestDigest: z.string(),
   targetBytes: z.number().int().min(0),
+  /** This very file or disk (target.ts). */
+  targetIdentity: z.string(),
   /** Frames of the body that are safe on the target, counted in the order of the plan. */
   frames: z.number().int().min(0),
 })
@@ -30,6 +34,7 @@ export type Checkpoint = z.infer<typeof schema>
 export interface CheckpointKey {
   readonly manifestDigest: string
   readonly targetBytes: number
+  readonly targetIdentity: string
 }
 
 /**
@@ -51,7 +56,8 @@ export async function readCheckpoint(
   const same =
     parsed.success &&
     parsed.data.manifestDigest === key.manifestDigest &&
-    parsed.data.targetBytes === key.targetBytes
+    parsed.data.targetBytes === key.targetBytes &&
+    parsed.data.targetIdentity === key.targetIdentity
   if (same) return parsed.data.frames
   throw new OsflashError('refused', `reading ${path}: it belongs to another image or target`, {
     hints: ['run without --resume to start again'],
@@ -75,10 +81,19 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
   }
 }
 
+/** Removes the checkpoint for good: a power cut must not bring it back. */
 export async function removeCheckpoint(path: string): Promise<void> {
-  await unlink(path).catch((cause: unknown) => {
+  try {
+    await unlink(path)
+    const folder = await open(dirname(path), 'r')
+    try {
+      await folder.sync()
+    } finally {
+      await folder.close()
+    }
+  } catch (cause) {
     if (errnoOf(cause) !== 'ENOENT') throw ioError(`removing ${path}`, cause)
-  })
+  }
 }
 
 /** Counts frames that end in any order; `prefix` is the number up to which all have ended. */

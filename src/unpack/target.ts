@@ -7,10 +7,12 @@
  * 3. Two descriptors: one with `O_DIRECT` for aligned pieces, a buffered one for the rest. File
  *    systems without `O_DIRECT` (some network ones) use the buffered one alone.
  * 4. Zeros are made by `fallocate`; where the file system cannot, they are written.
- * 5. Reading back is direct too, so that it sees the disk and not the page cache.
+ * 5. Reading back is direct too, so that it sees the disk and not the page cache; for what is not
+ *    aligned the cache is dropped before.
+ * 6. A target has an identity, so that a checkpoint is never applied to another one.
  */
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, link, open, rename, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, link, lstat, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errnoOf, ioError, OsflashError, throwIfCancelled } from '../errors.ts'
 import { describeBlockDevice } from '../system/block-device.ts'
@@ -27,7 +29,9 @@ export interface Target extends AsyncDisposable {
   readonly bytes: number
   /** Sector size of a block device; files have none. */
   readonly sectorBytes?: number
-  /** Reads as zero wherever nothing was written. */
+  /** What a checkpoint belongs to: this very file or disk, whatever it is called. */
+  readonly identity: string
+  /** Made by this run: reads as zero wherever nothing was written. */
   readonly blank: boolean
   /** Whether reading back reaches the disk. */
   readonly direct: boolean
@@ -36,14 +40,20 @@ export interface Target extends AsyncDisposable {
   zero(offset: number, length: number): Promise<void>
   /** All that was written is on the disk. */
   sync(): Promise<void>
+  /** Makes later reads that are not direct come from the disk; call after `sync`. */
+  dropCache(): Promise<void>
   /** Gives a new file its real name. */
   publish(): Promise<void>
 }
 
 export interface TargetOptions {
   readonly path: string
-  /** Size of a new file. */
-  readonly fileBytes: number
+  /** Size of a new file; default: that of the file an earlier run left, or `leastBytes`. */
+  readonly fileBytes?: number
+  /** The smallest disk that the image fits. */
+  readonly leastBytes: number
+  /** Go on with what an earlier run left. */
+  readonly resume: boolean
   /** Write into a file or a device that exists. */
   readonly overwrite: boolean
   readonly signal?: AbortSignal
@@ -55,70 +65,109 @@ export interface TargetPlace {
   readonly bytes: number
   /** Sector size of a block device; files have none. */
   readonly sectorBytes?: number
-  /** An earlier run may have written here: always so for a device or file that exists. */
-  readonly used: boolean
+  /** Of what is there now; absent when there is nothing to go on with. */
+  readonly identity?: string
 }
 
 /**
  * Says what `openTarget` would open; changes nothing.
- * @throws OsflashError `refused` (exists, busy), `io`
+ * @throws OsflashError `refused` (exists, busy, another size), `io`
  */
 export async function lookAtTarget(options: TargetOptions): Promise<TargetPlace> {
-  const { path, fileBytes } = options
+  const { path } = options
   const existing = await statOf(path)
-  if (existing === undefined) {
-    const partial = await statOf(partialPath(path))
-    const used = partial?.isFile() === true && partial.size === fileBytes
-    return { kind: 'new', bytes: fileBytes, used }
-  }
+  if (existing === undefined) return lookAtPartial(options)
   const device = await describeBlockDevice(path)
   if (device !== undefined) {
     if (device.users.length > 0) throw busy(path, device.users.join(', '))
-    const { bytes, sectorBytes } = device
-    return { kind: 'device', bytes, sectorBytes, used: true }
+    const { bytes, sectorBytes, identity } = device
+    return { kind: 'device', bytes, sectorBytes, identity }
   }
   if (!existing.isFile() || !options.overwrite) {
     throw new OsflashError('refused', `unpacking to ${path}: it exists`, {
       hints: existing.isFile() ? ['--force writes into it'] : ['choose another --to'],
     })
   }
-  return { kind: 'file', bytes: existing.size, used: true }
+  return { kind: 'file', bytes: existing.size, identity: fileIdentity('file', existing) }
 }
 
+async function lookAtPartial(options: TargetOptions): Promise<TargetPlace> {
+  const { fileBytes, leastBytes, resume } = options
+  const path = partialPath(options.path)
+  const partial = await statOf(path)
+  if (partial !== undefined && !partial.isFile()) {
+    throw new OsflashError('refused', `unpacking to ${options.path}: ${path} is in the way`, {
+      hints: ['it is no regular file; remove it, or choose another --to'],
+    })
+  }
+  if (!resume || partial === undefined) return { kind: 'new', bytes: fileBytes ?? leastBytes }
+  const bytes = fileBytes ?? partial.size
+  if (bytes !== partial.size) {
+    throw new OsflashError(
+      'refused',
+      `resuming ${options.path}: it was begun with ${partial.size} bytes, not ${bytes}`,
+      { hints: [`--size ${partial.size}`, 'run without --resume to start again'] },
+    )
+  }
+  return { kind: 'new', bytes, identity: fileIdentity('new', partial) }
+}
+
+const fileIdentity = (kind: string, { dev, ino, birthtimeMs }: Stats): string =>
+  `${kind} ${dev}:${ino}:${Math.round(birthtimeMs)}`
+
 /**
- * Opens the target that was looked at. Without `resume` a new file loses what an earlier run
- * left in it; nothing else is changed yet.
- * @throws OsflashError `refused` (busy), `io`
+ * Opens the target that was looked at. Without `goOn` a new file is made, and what an earlier
+ * run left is removed; nothing else is changed yet.
+ * @throws OsflashError `refused` (busy, replaced since it was looked at), `io`
  */
 export async function openTarget(
   options: TargetOptions,
   place: TargetPlace,
-  resume: boolean,
+  goOn: boolean,
 ): Promise<Target> {
   const { bytes, kind } = place
   const path = kind === 'new' ? partialPath(options.path) : options.path
-  const { O_RDWR, O_EXCL, O_CREAT, O_TRUNC } = constants
-  const truncate = resume ? 0 : O_TRUNC
-  const flags = { device: O_EXCL, file: 0, new: O_CREAT | truncate }[kind]
-  const handles = await openHandles(path, O_RDWR | flags)
+  const blank = kind === 'new' && !goOn
+  if (blank) await removeOld(path)
+  const { O_RDWR, O_EXCL, O_CREAT, O_NOFOLLOW } = constants
+  const flags = { device: O_EXCL, file: 0, new: O_NOFOLLOW | (blank ? O_CREAT | O_EXCL : 0) }
+  const handles = await openHandles(path, O_RDWR | flags[kind])
   try {
-    if (kind === 'new') {
-      await handles.buffered.truncate(bytes).catch((cause: unknown) => {
-        throw ioError(`resizing ${path} to ${bytes} bytes`, cause)
+    if (blank) await sizeNewFile(handles.buffered, path, bytes)
+    const stats = await handles.buffered.stat()
+    const identity = kind === 'device' ? (place.identity ?? '') : fileIdentity(kind, stats)
+    if (!blank && identity !== place.identity) {
+      throw new OsflashError('refused', `opening ${path}: it was replaced a moment ago`, {
+        hints: ['run again'],
       })
     }
+    const { sectorBytes } = place
+    return makeTarget({ ...handles, options, path, bytes, blank, identity }, sectorBytes)
   } catch (error) {
     await closeHandles(handles)
     throw error
   }
-  return makeTarget({ ...handles, options, path, bytes, blank: kind === 'new' }, place.sectorBytes)
+}
+
+async function removeOld(path: string): Promise<void> {
+  await unlink(path).catch((cause: unknown) => {
+    if (errnoOf(cause) !== 'ENOENT') throw ioError(`removing ${path}`, cause)
+  })
+}
+
+async function sizeNewFile(file: FileHandle, path: string, bytes: number): Promise<void> {
+  await file.truncate(bytes).catch((cause: unknown) => {
+    throw ioError(`resizing ${path} to ${bytes} bytes`, cause)
+  })
 }
 
 /** Where a new file grows. */
-const partialPath = (path: string): string => `${path}.partial`
+const PARTIAL = '.partial'
+const partialPath = (path: string): string => `${path}${PARTIAL}`
 
+/** Links are followed for what the operator named, never for what this program made. */
 async function statOf(path: string): Promise<Stats | undefined> {
-  return stat(path).catch((cause: unknown) => {
+  return (path.endsWith(PARTIAL) ? lstat : stat)(path).catch((cause: unknown) => {
     if (errnoOf(cause) === 'ENOENT') return undefined
     throw ioError(`looking at ${path}`, cause)
   })
@@ -150,6 +199,7 @@ interface TargetParts extends Handles {
   readonly path: string
   readonly bytes: number
   readonly blank: boolean
+  readonly identity: string
 }
 
 function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
@@ -160,6 +210,7 @@ function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
     path: options.path,
     bytes: parts.bytes,
     blank: parts.blank,
+    identity: parts.identity,
     direct: direct !== undefined,
     ...(sectorBytes === undefined ? {} : { sectorBytes }),
     write: (offset, bytes) => writeFully(parts, handleFor(offset, bytes), { offset, bytes }),
@@ -169,6 +220,9 @@ function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
       await buffered.sync().catch((cause: unknown) => {
         throw ioError(`flushing ${path}`, cause)
       })
+    },
+    dropCache: async () => {
+      await run(['dd', `if=${path}`, 'iflag=nocache', 'count=0', 'status=none'])
     },
     publish: async () => {
       if (path !== options.path) await giveName(path, options.path)

@@ -12,10 +12,14 @@
  * `resume` goes on.
  */
 import { createHash } from 'node:crypto'
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import type { Source } from '../deliver/source.ts'
 import type { SecretKey } from '../encrypt/keys.ts'
 import { decryptSessionKey } from '../encrypt/session-key.ts'
+import { ioError, OsflashError } from '../errors.ts'
 import { type Emit, inPhase } from '../events.ts'
+import { holdLock } from '../system/lock.ts'
 import { type CheckpointKey, readCheckpoint, removeCheckpoint } from './checkpoint.ts'
 import { startEngine } from './engine.ts'
 import { type CheckSignatures, expectKind, type OpenImage, openImage } from './image.ts'
@@ -55,13 +59,14 @@ export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> 
   const { emit } = options
   const { image, payloads, sessionKey } = await inPhase(emit, 'opening', () => open(options))
   const wanted = targetOptions(options, image)
+  await using _lock = await holdLock(await lockName(options.to), `writing to ${options.to}`)
   const place = await lookAtTarget(wanted)
   const plan = checkedPlan(image, payloads, place)
-  const key = checkpointKey(image, place)
-  const framesDone = options.resume && place.used ? await resumeFrom(options, key) : 0
+  const framesDone = options.resume ? await resumeFrom(options, { image, place, plan }) : 0
   // Before the first change: it would say of the new bytes what was true of the old.
   if (framesDone === 0) await removeCheckpoint(options.checkpointPath)
   await using target = await openTarget(wanted, place, framesDone > 0)
+  const key = checkpointKey(image, target.bytes, target.identity)
   await using engine = startEngine({
     source: options.source,
     payloads,
@@ -99,7 +104,7 @@ async function open(options: Pick<UnpackOptions, 'source' | 'check' | 'identitie
 
 /** The plan alone: what a dry run prints. Touches nothing. */
 export async function planUnpack(
-  options: Pick<UnpackOptions, 'source' | 'check' | 'to' | 'fileBytes' | 'overwrite'>,
+  options: Pick<UnpackOptions, 'source' | 'check' | 'to' | 'fileBytes' | 'overwrite' | 'resume'>,
 ): Promise<DiskPlan> {
   const image = await openImage(options.source, options.check)
   expectKind(image, 'disk')
@@ -108,15 +113,28 @@ export async function planUnpack(
 }
 
 function targetOptions(
-  options: Pick<UnpackOptions, 'to' | 'fileBytes' | 'overwrite' | 'signal'>,
+  options: Pick<UnpackOptions, 'to' | 'fileBytes' | 'overwrite' | 'resume' | 'signal'>,
   image: OpenImage,
 ): TargetOptions {
+  const { to, fileBytes, overwrite, resume } = options
   return {
-    path: options.to,
-    fileBytes: options.fileBytes ?? image.manifest.disk?.minimumBytes ?? 0,
-    overwrite: options.overwrite,
+    path: to,
+    leastBytes: image.manifest.disk?.minimumBytes ?? 0,
+    overwrite,
+    resume,
+    ...(fileBytes === undefined ? {} : { fileBytes }),
     ...signalOf(options),
   }
+}
+
+/** One name for one file or device, through links; a new file is named by its folder. */
+async function lockName(path: string): Promise<string> {
+  const resolved = await realpath(path).catch(() => undefined)
+  if (resolved !== undefined) return resolved
+  const folder = await realpath(dirname(path)).catch((cause: unknown) => {
+    throw ioError(`looking at ${dirname(path)}`, cause)
+  })
+  return join(folder, basename(path))
 }
 
 function checkedPlan(
@@ -129,19 +147,33 @@ function checkedPlan(
   return plan
 }
 
-function checkpointKey(image: OpenImage, place: TargetPlace): CheckpointKey {
+function checkpointKey(image: OpenImage, bytes: number, identity: string): CheckpointKey {
   const manifestDigest = createHash('sha256').update(image.manifestBytes).digest('hex')
-  return { manifestDigest, targetBytes: place.bytes }
+  return { manifestDigest, targetBytes: bytes, targetIdentity: identity }
 }
 
-async function resumeFrom(options: UnpackOptions, key: CheckpointKey): Promise<number> {
-  const frames = await readCheckpoint(options.checkpointPath, key)
-  if (frames !== undefined) return frames
-  options.emit({
-    event: 'note',
-    text: `no checkpoint at ${options.checkpointPath}: from the start`,
+interface ResumeFrom {
+  readonly image: OpenImage
+  readonly place: TargetPlace
+  readonly plan: DiskPlan
+}
+
+/** Frames of the body that need not be written again. */
+async function resumeFrom(options: UnpackOptions, from: ResumeFrom): Promise<number> {
+  const { checkpointPath: path, emit } = options
+  const { bytes, identity } = from.place
+  const frames =
+    identity === undefined
+      ? undefined
+      : await readCheckpoint(path, checkpointKey(from.image, bytes, identity))
+  if (frames === undefined) {
+    emit({ event: 'note', text: `nothing to go on with at ${path}: from the start` })
+    return 0
+  }
+  if (frames <= from.plan.body.length) return frames
+  throw new OsflashError('refused', `reading ${path}: it counts more frames than there are`, {
+    hints: ['run without --resume to start again'],
   })
-  return 0
 }
 
 function signalOf(options: { readonly signal?: AbortSignal }): { signal?: AbortSignal } {

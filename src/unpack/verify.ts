@@ -14,7 +14,7 @@ import { decryptSessionKey } from '../encrypt/session-key.ts'
 import { OsflashError, throwIfCancelled } from '../errors.ts'
 import { type Emit, inPhase } from '../events.ts'
 import { type Engine, startEngine } from './engine.ts'
-import { frameJobs } from './frame-job.ts'
+import { type FrameJob, frameJobs } from './frame-job.ts'
 import { type CheckSignatures, type OpenImage, openImage } from './image.ts'
 import { type LoadedPayload, type LoadedSegment, loadPayloads } from './payload.ts'
 
@@ -157,7 +157,7 @@ async function checkFrames(checking: Checking): Promise<{ frames: number; rawByt
   let done = 0
   let frames = 0
   await engine.run({
-    jobs: payloads.flatMap((payload, number) => [...frameJobs(payload, number)]),
+    jobs: allJobs(payloads),
     checkRaw: true,
     sink: async (_job, raw) => {
       done += raw.length
@@ -166,4 +166,8 @@ async function checkFrames(checking: Checking): Promise<{ frames: number; rawByt
     },
   })
   return { frames, rawBytes: done }
+}
+
+function* allJobs(payloads: readonly LoadedPayload[]): Generator<FrameJob> {
+  for (const [number, payload] of payloads.entries()) yield* frameJobs(payload, number)
 }

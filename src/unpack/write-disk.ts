@@ -6,7 +6,8 @@
  * 3. write:  the body, in parallel, with a checkpoint now and then
  * 4. flush
  * 5. verify: read back what was written, if asked for
- * 6. finish: backup table and head, flush; the table at the start, flush; verify these too
+ * 6. finish: backup table and head, flush; the first page or the table at the start, flush;
+ *            verify these too
  *
  * A run that is cut before 6 leaves a disk that no firmware starts.
  */
@@ -54,6 +55,7 @@ export interface WriteReport {
 export async function writeDisk(options: WriteDiskOptions): Promise<WriteReport> {
   const { plan, target, emit, framesDone } = options
   const fresh = framesDone === 0
+  if (!fresh) await inPhase(emit, 'checking what is there', () => checkResumed(options))
   if (fresh && !target.blank) await inPhase(emit, 'wiping', () => wipeEnds(target))
   if (fresh && !target.blank) await inPhase(emit, 'zeroing', () => zeroRanges(options))
   await inPhase(emit, 'writing', () => writeBody(options))
@@ -63,6 +65,23 @@ export async function writeDisk(options: WriteDiskOptions): Promise<WriteReport>
   const body = plan.body.slice(framesDone)
   const bytes = [...body, ...plan.head].reduce((sum, { job }) => sum + job.rawLength, 0)
   return { frames: body.length + plan.head.length, framesResumed: framesDone, bytes }
+}
+
+/** Frames read back before an earlier run is believed: spread over all that it wrote. */
+const RESUME_SAMPLES = 16
+
+async function checkResumed({ plan, target, engine, framesDone }: WriteDiskOptions): Promise<void> {
+  const step = Math.max(1, Math.ceil(framesDone / RESUME_SAMPLES))
+  const done = plan.body.slice(0, framesDone)
+  const samples = done.filter((_, i) => i % step === 0 || i === framesDone - 1)
+  for (const { job, diskOffset } of samples) {
+    if (await engine.compare(job, (raw) => target.read(diskOffset, raw))) continue
+    throw new OsflashError(
+      'refused',
+      `resuming ${target.path}: byte ${diskOffset} is not what an earlier run wrote`,
+      { data: { offset: diskOffset }, hints: ['run without --resume to start again'] },
+    )
+  }
 }
 
 async function wipeEnds(target: Target): Promise<void> {
@@ -194,20 +213,37 @@ async function verifyFrame(options: WriteDiskOptions, frame: PlacedFrame): Promi
 async function finish(options: WriteDiskOptions): Promise<void> {
   const { plan, target, engine } = options
   const placeOf = new Map(plan.head.map(({ job, diskOffset }) => [job, diskOffset]))
+  const [first, others] = [true, false].map((wanted) =>
+    plan.head.filter(({ diskOffset }) => (diskOffset === 0) === wanted).map(({ job }) => job),
+  )
   if (plan.tail !== undefined) await target.write(plan.tail.offset, plan.tail.bytes)
   await engine.run({
-    jobs: plan.head.map(({ job }) => job),
+    jobs: others ?? [],
     sink: (job, raw) => target.write(placeOf.get(job) ?? 0, raw),
   })
   await target.sync()
+  await engine.run({ jobs: first ?? [], sink: (_, raw) => writeStart(target, raw) })
   if (plan.table !== undefined) await target.write(plan.table.offset, plan.table.bytes)
   await target.sync()
   if (!options.verify) return
+  await target.dropCache()
   for (const frame of plan.head) await verifyFrame(options, frame)
   for (const write of [plan.tail, plan.table]) {
     if (write !== undefined) await verifyWrite(target, write)
   }
 }
+
+/** The frame with sector 0: all behind the first page, then that page, when the rest is safe. */
+async function writeStart(target: Target, raw: Uint8Array): Promise<void> {
+  if (raw.length > START_BYTES) {
+    await target.write(START_BYTES, raw.subarray(START_BYTES))
+    await target.sync()
+  }
+  await target.write(0, raw.subarray(0, START_BYTES))
+}
+
+/** The first sector of any sector size. */
+const START_BYTES = 4_096
 
 async function verifyWrite(target: Target, write: DiskWrite): Promise<void> {
   const seen = new Uint8Array(write.bytes.length)

@@ -11,7 +11,7 @@ import {
   writeCheckpoint,
 } from '../../src/unpack/checkpoint.ts'
 
-const key = { manifestDigest: 'abc', targetBytes: 1_000 }
+const key = { manifestDigest: 'abc', targetBytes: 1_000, targetIdentity: 'new 1:2:3' }
 const checkpoint = { format: 'osflash-checkpoint/1', ...key, frames: 7 } as const
 
 describe('a checkpoint', () => {
@@ -31,6 +31,7 @@ describe('a checkpoint', () => {
   it.each([
     ['another image', { ...checkpoint, manifestDigest: 'abd' }],
     ['another size', { ...checkpoint, targetBytes: 1_001 }],
+    ['another file', { ...checkpoint, targetIdentity: 'new 1:2:4' }],
     ['another version', { ...checkpoint, format: 'osflash-checkpoint/2' }],
     ['a key too many', { ...checkpoint, x: 1 }],
     ['a negative number', { ...checkpoint, frames: -1 }],

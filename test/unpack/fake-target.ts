@@ -16,6 +16,7 @@ export function fakeTarget(bytes: number, blank: boolean): FakeTarget {
   const fake: FakeTarget = {
     path: 'fake',
     bytes,
+    identity: 'fake',
     blank,
     direct: true,
     disk,
@@ -36,6 +37,7 @@ export function fakeTarget(bytes: number, blank: boolean): FakeTarget {
       disk.fill(0, offset, offset + length)
     },
     sync: async () => act('sync'),
+    dropCache: async () => undefined,
     publish: async () => act('publish'),
     [Symbol.asyncDispose]: async () => undefined,
   }

@@ -16,7 +16,7 @@ import { targetContract } from './target-contract.ts'
 const BYTES = 32 * MIB
 
 async function openAt(path: string, overwrite: boolean, resume = false): Promise<Target> {
-  const options = { path, fileBytes: BYTES, overwrite }
+  const options = { path, fileBytes: BYTES, leastBytes: BYTES, overwrite, resume }
   return openTarget(options, await lookAtTarget(options), resume)
 }
 
@@ -100,7 +100,8 @@ describe('a new file', () => {
     ['of more bytes than a file can have', 'disk.img', 2 ** 53 - 1],
   ])('fails %s with one line', async (_, name, fileBytes) => {
     await using scratch = await makeScratch('target')
-    const options = { path: join(scratch.path, name), fileBytes, overwrite: false }
+    const path = join(scratch.path, name)
+    const options = { path, fileBytes, leastBytes: 1, overwrite: false, resume: false }
     const opening = lookAtTarget(options).then((place) => openTarget(options, place, false))
     await expect(opening).rejects.toMatchObject({ code: 'io' })
     await expect(opening).rejects.toThrow(/^(opening|resizing) /)

@@ -91,7 +91,7 @@ describe('unpackDisk to a file', () => {
     await writeFile(to, '')
     await run(['truncate', '-s', '64M', to])
     await using source = await openFileSource(image)
-    const options = { source, check: checkFor(keys), to, overwrite: true }
+    const options = { source, check: checkFor(keys), to, overwrite: true, resume: false }
     expect((await planUnpack(options)).diskBytes).toBe(64 * MIB)
     await expect(planUnpack({ ...options, overwrite: false })).rejects.toThrow(/it exists/)
   })

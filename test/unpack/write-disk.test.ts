@@ -11,8 +11,15 @@ import { openImage } from '../../src/unpack/image.ts'
 import { loadPayloads } from '../../src/unpack/payload.ts'
 import { type DiskPlan, planDisk } from '../../src/unpack/plan.ts'
 import { type WriteReport, writeDisk } from '../../src/unpack/write-disk.ts'
-import { makeFolder, makeKeys, type TestKeys } from '../pack/image/fixtures.ts'
-import { checkFor, differences, packDisk } from './disk-fixtures.ts'
+import { makeFolder, makeKeys, noise, type TestKeys } from '../pack/image/fixtures.ts'
+import {
+  checkFor,
+  type DiskImage,
+  differences,
+  packDisk,
+  type Region,
+  regions,
+} from './disk-fixtures.ts'
 import { type FakeTarget, fakeTarget } from './fake-target.ts'
 
 const BYTES = 20 * MIB
@@ -33,6 +40,9 @@ interface Run {
   readonly blank?: boolean
   readonly verify?: boolean
   readonly framesDone?: number
+  readonly image?: Omit<DiskImage, 'folder'>
+  /** What an earlier run left. */
+  readonly holding?: readonly Region[]
   readonly before?: (act: string, fake: FakeTarget) => void
   readonly signal?: AbortSignal
 }
@@ -40,7 +50,9 @@ interface Run {
 /** Writes the usual image to a fake disk; `look` sees how it went. */
 async function written(options: Run, look: (written: Written) => Promise<void>): Promise<void> {
   await using folder = await makeFolder()
-  await using source = await openFileSource(await packDisk({ folder: folder.path }, keys))
+  await using source = await openFileSource(
+    await packDisk({ folder: folder.path, ...options.image }, keys),
+  )
   const image = await openImage(source, checkFor(keys))
   const sessionKey = await decryptSessionKey(image.keysBytes, [keys.recipient])
   const payloads = await loadPayloads(image)
@@ -50,6 +62,7 @@ async function written(options: Run, look: (written: Written) => Promise<void>):
   await using engine = startEngine({ source, payloads, aead, sessionKey, ...sizes, ...signal })
   const plan = planDisk(image.manifest, payloads, { bytes: BYTES })
   const fake = fakeTarget(BYTES, options.blank ?? false)
+  for (const { offset, raw } of options.holding ?? []) fake.disk.set(raw, offset)
   fake.before = (act) => options.before?.(act, fake)
   const path = join(folder.path, 'checkpoint')
   const report = writeDisk({
@@ -57,7 +70,7 @@ async function written(options: Run, look: (written: Written) => Promise<void>):
     target: fake,
     engine,
     framesDone: options.framesDone ?? 0,
-    checkpoint: { path, key: { manifestDigest: 'x', targetBytes: BYTES } },
+    checkpoint: { path, key: { manifestDigest: 'x', targetBytes: BYTES, targetIdentity: 'y' } },
     verify: options.verify ?? false,
     emit: () => undefined,
     ...signal,
@@ -101,12 +114,40 @@ describe('writeDisk', () => {
     }))
 
   it('leaves out the frames that an earlier run wrote, and does not wipe again', () =>
-    written({ framesDone: 1, blank: true }, async ({ fake, plan, report }) => {
+    written({ framesDone: 1, blank: true, holding: regions() }, async ({ fake, plan, report }) => {
       expect(await report).toMatchObject({ framesResumed: 1 })
       const first = plan.body[0]?.diskOffset
       expect(fake.log.filter(isWrite).map(offsetOf)).not.toContain(first)
       expect(fake.log.filter((act) => act.startsWith('zero '))).toEqual([])
     }))
+
+  it('refuses to go on where the frames of an earlier run are not there', () =>
+    written({ framesDone: 1, blank: true }, async ({ fake, plan, report }) => {
+      await expect(report).rejects.toMatchObject({ code: 'refused' })
+      await expect(report).rejects.toThrow(`byte ${plan.body[0]?.diskOffset} is not what`)
+      expect(fake.log.filter(isWrite)).toEqual([])
+    }))
+
+  it('writes the first page of a disk without a table last, after a flush', () => {
+    const raw = noise(12 * MIB, 7)
+    const table = { kind: 'none' } as const
+    const disk = { sectorBytes: 512, minimumBytes: raw.length, table, partitions: [] } as const
+    const image = {
+      regions: [{ name: 'disk', offset: 0, raw }],
+      disk: { ...disk, partitions: [] },
+    }
+    return written({ image, blank: true }, async ({ fake, report }) => {
+      await report
+      expect(fake.log.slice(-5)).toEqual([
+        'sync',
+        `write 4096 ${4 * MIB - 4096}`,
+        'sync',
+        'write 0 4096',
+        'sync',
+      ])
+      expect(fake.disk.subarray(0, raw.length).equals(raw)).toBe(true)
+    })
+  })
 
   it('writes down only what was flushed', () =>
     written({}, async ({ plan, report, checkpoint, fake }) => {
