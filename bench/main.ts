@@ -174,8 +174,9 @@ async function runOne(where: Shell, entry: Entry) {
 try {
   await main()
 } catch (error) {
-  const hints = error instanceof OsflashError ? error.hints : []
-  say(error instanceof OsflashError ? error.message : String(error))
-  for (const hint of hints) say(`hint: ${hint}`)
+  if (error instanceof OsflashError) {
+    say(error.message)
+    for (const line of [error.data.stderr ?? '', ...error.hints]) say(String(line).trim())
+  } else say(String(error))
   process.exitCode = exitStatus(error)
 }

@@ -13,6 +13,7 @@ export const treeEntries: readonly Entry[] = [
     kind: 'osflash',
     title: 'osflash unpack, folder',
     needs: [],
+    before: 'mkdir out.tree',
     run: `$OSFLASH unpack tree.osimg --to out.tree ${READING}`,
     check: EQUAL,
   },
