@@ -176,7 +176,8 @@ try {
 } catch (error) {
   if (error instanceof OsflashError) {
     say(error.message)
-    for (const line of [error.data.stderr ?? '', ...error.hints]) say(String(line).trim())
+    const { stderr = '' } = error.data
+    for (const line of [String(stderr).trim(), ...error.hints]) if (line !== '') say(line)
   } else say(String(error))
   process.exitCode = exitStatus(error)
 }
