@@ -80,13 +80,7 @@ export function startWorkerPool(options: PoolOptions): WorkerPool {
     const worker = new Worker(options.module, { workerData: options.setup })
     worker.on('message', (answer: Numbers | Failure) => answered(worker, answer))
     worker.on('error', died)
-    worker.on('exit', () =>
-      died(
-        closing
-          ? new OsflashError('cancelled', 'the worker threads were stopped')
-          : new OsflashError('unexpected', 'a worker thread ended by itself'),
-      ),
-    )
+    worker.on('exit', () => died(endOf(closing)))
     idle.push(worker)
     return worker
   })
@@ -106,6 +100,13 @@ export function startWorkerPool(options: PoolOptions): WorkerPool {
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+/** Threads end when the pool is closed, and never otherwise. */
+function endOf(closing: boolean): OsflashError {
+  return closing
+    ? new OsflashError('cancelled', 'the worker threads were stopped')
+    : new OsflashError('unexpected', 'a worker thread ended by itself')
 }
 
 /**

@@ -132,7 +132,7 @@ async function lockName(path: string): Promise<string> {
   const resolved = await realpath(path).catch(() => undefined)
   if (resolved !== undefined) return resolved
   const folder = await realpath(dirname(path)).catch((cause: unknown) => {
-    throw ioError(`looking at ${dirname(path)}`, cause)
+    throw ioError(`unpacking to ${path}`, cause)
   })
   return join(folder, basename(path))
 }
@@ -167,7 +167,7 @@ async function resumeFrom(options: UnpackOptions, from: ResumeFrom): Promise<num
       ? undefined
       : await readCheckpoint(path, checkpointKey(from.image, bytes, identity))
   if (frames === undefined) {
-    emit({ event: 'note', text: `nothing to go on with at ${path}: from the start` })
+    emit({ event: 'note', text: `no checkpoint at ${path}: from the start` })
     return 0
   }
   if (frames <= from.plan.body.length) return frames
