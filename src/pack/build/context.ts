@@ -143,12 +143,19 @@ function namedAfter(program: string, error: unknown): unknown {
 }
 
 function noNamespace(stderr: string, cause: unknown): OsflashError {
-  return new OsflashError('refused', `entering a user namespace: ${stderr}`, {
+  const kind = isRootless() ? 'user' : 'mount'
+  return new OsflashError('refused', `entering a ${kind} namespace: ${stderr}`, {
     cause,
-    hints: [
-      'run as root',
-      'or give this user subordinate ids, in /etc/subuid and /etc/subgid',
-      'apt-get install uidmap',
-    ],
+    hints: isRootless() ? ROOTLESS_HINTS : ROOT_HINTS,
   })
 }
+
+const ROOTLESS_HINTS = [
+  'run as root',
+  'or give this user subordinate ids, in /etc/subuid and /etc/subgid',
+  'apt-get install uidmap',
+]
+const ROOT_HINTS = [
+  'a container must be allowed to mount (CAP_SYS_ADMIN)',
+  'a chroot must stand on a mount point: mount --bind ROOT ROOT before chroot ROOT',
+]
