@@ -6,7 +6,7 @@
  * 2. A job goes to an idle worker; `run` waits when there is none, first come first served.
  * 3. A worker that throws answers with the error's code and text; one that dies fails every
  *    job that waits, once.
- * 4. `close` ends the threads, whatever they do; it is safe to call twice.
+ * 4. `close` lets each thread end its job, and then leave; one that is stuck is ended; it is safe to call twice.
  *
  * Not promised: that jobs end in the order in which they began.
  */
@@ -86,7 +86,8 @@ export function startWorkerPool(options: PoolOptions): WorkerPool {
   })
   const close = async (): Promise<void> => {
     closing = true
-    await Promise.all(threads.map((worker) => worker.terminate()))
+    for (const { reject } of queue.splice(0)) reject(endOf(true))
+    await Promise.all(threads.map(stopThread))
   }
   return {
     workers: options.workers,
@@ -102,6 +103,27 @@ export function startWorkerPool(options: PoolOptions): WorkerPool {
   }
 }
 
+/**
+ * Lets a thread end its job and leave. Ending it from outside while a native module loads or
+ * throws aborts the whole process.
+ */
+async function stopThread(worker: Worker): Promise<void> {
+  if (worker.threadId === -1) return
+  const ended = new Promise<void>((resolve) => {
+    worker.once('exit', () => resolve())
+  })
+  worker.postMessage(STOP)
+  const late = setTimeout(() => void worker.terminate(), STOP_MS)
+  await ended
+  clearTimeout(late)
+}
+
+/** No job takes this long; a thread that does is stuck. */
+const STOP_MS = 5_000
+
+/** In place of a job: leave. */
+const STOP = 'stop'
+
 /** Threads end when the pool is closed, and never otherwise. */
 function endOf(closing: boolean): OsflashError {
   return closing
@@ -115,7 +137,11 @@ function endOf(closing: boolean): OsflashError {
  */
 export function answerJobs(port: MessagePort | null, handle: (job: Numbers) => Numbers): void {
   if (port === null) throw new Error('this module runs in a worker thread only')
-  port.on('message', (job: Numbers) => {
+  port.on('message', (job: Numbers | typeof STOP) => {
+    if (job === STOP) {
+      port.close()
+      return
+    }
     try {
       port.postMessage(handle(job))
     } catch (error) {

@@ -34,6 +34,7 @@ export interface MachineOptions {
   /** False: the disk files stay as they are. */
   readonly keepDisks: boolean
   readonly memoryMib?: number
+  /** Default 1: with more, QEMU's translator now and then runs half-patched kernel code (int3). */
   readonly processors?: number
 }
 
@@ -153,7 +154,7 @@ const qmpSocket = ({ folder, firmware }: MachineOptions): string =>
   join(folder, `${firmware}-qmp.sock`)
 
 async function qemuArguments(options: MachineOptions, port: number): Promise<string[]> {
-  const { disks, keepDisks, memoryMib = 1024, processors = 2 } = options
+  const { disks, keepDisks, memoryMib = 1024, processors = 1 } = options
   return [
     ...['-accel', 'tcg,thread=multi', '-smp', String(processors), '-m', String(memoryMib)],
     ...['-display', 'none', '-monitor', 'none', '-no-user-config'],

@@ -10,7 +10,7 @@
 import { OsflashError } from '../../errors.ts'
 import type { RecipeUser } from '../recipe/schema.ts'
 
-const FIRST_UID = 1_000
+export const FIRST_UID = 1_000
 const LAST_UID = 59_999
 const SECONDS_PER_DAY = 86_400
 
@@ -41,7 +41,7 @@ function withUser(files: AccountFiles, user: RecipeUser): AccountFiles {
   return user.groups.reduce((all, group) => addMember(all, user.name, group), {
     ...withAccount,
     passwd: editLine(withAccount.passwd, user.name, (fields) => fields.with(6, user.shell)),
-    shadow: editLine(withAccount.shadow, user.name, (fields) =>
+    shadow: editLine(withShadow(withAccount.shadow, user.name), user.name, (fields) =>
       fields.with(1, user['password-hash']),
     ),
   })
@@ -63,12 +63,20 @@ function addAccount(files: AccountFiles, user: RecipeUser, account: Account): Ac
   const hasGroup = groupsOf(files.group).some((group) => group.name === name)
   return {
     passwd: addLine(files.passwd, `${name}:x:${uid}:${gid}::${home}:${user.shell}`),
-    shadow: addLine(files.shadow, `${name}:*:${UNSET_DAY}:0:99999:7:::`),
+    shadow: addLine(files.shadow, shadowLine(name)),
     group: hasGroup ? files.group : addLine(files.group, `${name}:x:${gid}:`),
     gshadow:
       hasGroup || files.gshadow === '' ? files.gshadow : addLine(files.gshadow, `${name}:!::`),
   }
 }
+
+/** A user of passwd alone would silently get no password. */
+function withShadow(shadow: string, name: string): string {
+  const hasLine = shadow.split('\n').some((line) => line.startsWith(`${name}:`))
+  return hasLine ? shadow : addLine(shadow, shadowLine(name))
+}
+
+const shadowLine = (name: string): string => `${name}:*:${UNSET_DAY}:0:99999:7:::`
 
 /** Later than any date: `withStableDates` turns it into the build's day. */
 const UNSET_DAY = 99_999
@@ -92,7 +100,8 @@ function addMember(files: AccountFiles, name: string, group: string): AccountFil
 
 /** Last-change dates in shadow clamped to the day of `sourceDateEpoch` (seconds since 1970). */
 export function withStableDates(shadow: string, sourceDateEpoch: number): string {
-  const today = Math.floor(sourceDateEpoch / SECONDS_PER_DAY)
+  // Day 0 means that the password must be changed at the next login (shadow(5)).
+  const today = Math.max(1, Math.floor(sourceDateEpoch / SECONDS_PER_DAY))
   return shadow
     .split('\n')
     .map((text) => {

@@ -16,6 +16,7 @@ import {
   type Account,
   type AccountFiles,
   accountsOf,
+  FIRST_UID,
   groupsOf,
   withStableDates,
   withUsers,
@@ -137,8 +138,10 @@ function keyEntries(user: RecipeUser, accounts: AccountFiles): readonly OverlayE
   const home = user.home ?? account.home
   const own = ownedBy(account)
   const keys = user['authorized-keys']
+  // The home of a system account may be /usr/sbin, which must stay as it is.
+  const isPerson = account.uid === 0 || account.uid >= FIRST_UID
   return [
-    own(home, 0o700, { kind: 'folder' }),
+    ...(isPerson ? [own(home, 0o700, { kind: 'folder' })] : []),
     ...(keys.length === 0
       ? []
       : [

@@ -36,6 +36,7 @@ export async function makeDebianTar(
     ...list('components', source.components),
     ...list('include', source.packages),
     ...(source.keyring === undefined ? [] : [`--keyring=${source.keyring}`]),
+    `--customize-hook=${FORGET_BUILDER}`,
     '--',
     source.suite,
     target,
@@ -48,6 +49,10 @@ export async function makeDebianTar(
     throw explained(cause, source, log.lines)
   })
 }
+
+/** mmdebstrap copies the name and the resolvers of the machine that builds. */
+const FORGET_BUILDER =
+  'rm -f "$1/etc/hostname"; [ -L "$1/etc/resolv.conf" ] || rm -f "$1/etc/resolv.conf"'
 
 /** mmdebstrap tells the reason long before its last line. */
 class ErrorLines {

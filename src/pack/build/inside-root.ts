@@ -8,7 +8,7 @@
  * Not promised: safety against a tree that somebody changes meanwhile; it is the build's own.
  */
 import { lstat, readFile, readlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { errnoOf, ioError, OsflashError } from '../../errors.ts'
 
 const LINKS_MAX = 40
@@ -48,6 +48,18 @@ export async function resolveInside(root: string, path: string): Promise<InsideP
   return { inside: [...parts, last].join('/'), missing }
 }
 
+/** Resolves `path` with its last part: a link there is followed inside the root, never outside. */
+export async function resolveFully(root: string, path: string): Promise<InsidePath> {
+  let resolved = await resolveInside(root, path)
+  for (let links = 0; links < LINKS_MAX; links += 1) {
+    const target = await readlink(join(root, resolved.inside)).catch(() => undefined)
+    if (target === undefined) return resolved
+    const next = target.startsWith('/') ? target : `${dirname(`/${resolved.inside}`)}/${target}`
+    resolved = await resolveInside(root, next)
+  }
+  throw wrong(path, 'too many symbolic links')
+}
+
 type Step = 'missing' | 'folder' | { readonly to: string }
 
 async function linkTarget(at: string, path: string): Promise<Step> {
@@ -64,7 +76,7 @@ async function linkTarget(at: string, path: string): Promise<Step> {
 
 /** The text of a file of the new system; `undefined` when there is none. */
 export async function readInside(root: string, path: string): Promise<string | undefined> {
-  const { inside } = await resolveInside(root, path)
+  const { inside } = await resolveFully(root, path)
   return readFile(join(root, inside), 'utf8').catch((cause: unknown) => {
     if (errnoOf(cause) === 'ENOENT') return undefined
     throw ioError(`reading ${path} of the new root`, cause)

@@ -17,7 +17,7 @@ import { makeBtrfs } from './btrfs.ts'
 import { type BuildContext, runAsOwner } from './context.ts'
 import { makeExt4 } from './ext4.ts'
 import type { Identifiers } from './identifiers.ts'
-import { existsInside, resolveInside } from './inside-root.ts'
+import { existsInside, resolveFully } from './inside-root.ts'
 import { fileSystemUuid, type PartitionFile, type PartitionJob } from './partition.ts'
 import { makeSwap } from './swap.ts'
 import { type FatFile, makeVfat } from './vfat.ts'
@@ -69,7 +69,7 @@ export async function splitTrees(
     .toSorted((a, b) => (b.point?.length ?? 0) - (a.point?.length ?? 0))
   for (const { name, point } of others) {
     if (point === undefined || !(await existsInside(root, point))) continue
-    const from = join(root, (await resolveInside(root, point)).inside)
+    const from = join(root, (await resolveFully(root, point)).inside)
     const tree = join(context.scratch, `tree-${name}`)
     await runAsOwner(context, ['mv', '--no-target-directory', from, tree])
     await runAsOwner(context, ['mkdir', '-m', '755', from])

@@ -11,7 +11,7 @@
 import { join } from 'node:path'
 import { inPhase } from '../../events.ts'
 import { type BuildContext, runAsOwner } from './context.ts'
-import { existsInside, resolveInside } from './inside-root.ts'
+import { existsInside, resolveFully } from './inside-root.ts'
 import { addToRoot, rootFile } from './overlay.ts'
 
 /** Files, by `find` expressions below a folder of the root. */
@@ -42,7 +42,7 @@ export async function tidyRoot(root: string, context: BuildContext): Promise<voi
     for (const [folder, ...tests] of LEFTOVERS) {
       if (!(await existsInside(root, folder))) continue
       // `find` itself would follow an absolute link on the way out of the root.
-      const at = join(root, (await resolveInside(root, folder)).inside)
+      const at = join(root, (await resolveFully(root, folder)).inside)
       await runAsOwner(context, ['find', at, '-depth', '-xdev', '(', ...tests, ')', '-delete'])
     }
     const epoch = `@${context.sourceDateEpoch}`
