@@ -6,7 +6,8 @@
  * 2. A job goes to an idle worker; `run` waits when there is none, first come first served.
  * 3. A worker that throws answers with the error's code and text; one that dies fails every
  *    job that waits, once.
- * 4. `close` lets each thread end its job, and then leave; one that is stuck is ended; it is safe to call twice.
+ * 4. `close` lets each thread end its job, and then leave; one that is stuck is ended; it is
+ *    safe to call twice.
  *
  * Not promised: that jobs end in the order in which they began.
  */
