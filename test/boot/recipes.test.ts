@@ -81,7 +81,8 @@ async function boot(options: Boot): Promise<Answer> {
   try {
     return await bootOnce(options)
   } catch (error) {
-    const log = await readFile(join(options.folder, `${options.firmware}-serial.log`), 'latin1')
+    const path = join(options.folder, `${options.firmware}-serial.log`)
+    const log = await readFile(path, 'latin1').catch(() => '')
     if (!log.includes('Oops: int3')) throw error
     return await bootOnce(options)
   }

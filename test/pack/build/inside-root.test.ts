@@ -1,7 +1,12 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { existsInside, readInside, resolveInside } from '../../../src/pack/build/inside-root.ts'
+import {
+  existsInside,
+  readInside,
+  resolveFully,
+  resolveInside,
+} from '../../../src/pack/build/inside-root.ts'
 import { makeScratch } from '../../../src/system/scratch.ts'
 
 test('links are followed as the new system follows them, and never out of it', async () => {
@@ -22,6 +27,24 @@ test('links are followed as the new system follows them, and never out of it', a
   expect(await readInside(root, '/var/run/lock/file')).toBe('inside')
   expect(await readInside(root, '/var/up/secret')).toBeUndefined()
   expect((await resolveInside(root, '/../../etc/x')).inside).toBe('etc/x')
+})
+
+test('a link at the end of a path stays inside as well', async () => {
+  await using scratch = await makeScratch('inside-test')
+  const root = join(scratch.path, 'root')
+  const secret = join(scratch.path, 'secret')
+  await mkdir(join(root, 'etc'), { recursive: true })
+  await writeFile(secret, 'outside')
+  await writeFile(join(root, 'etc/real'), 'inside')
+  await symlink(secret, join(root, 'etc/shadow'))
+  await symlink('../../secret', join(root, 'etc/passwd'))
+  await symlink('/etc/real', join(root, 'etc/group'))
+  await symlink('loop', join(root, 'etc/loop'))
+  expect(await readInside(root, '/etc/shadow')).toBeUndefined()
+  expect(await readInside(root, '/etc/passwd')).toBeUndefined()
+  expect(await readInside(root, '/etc/group')).toBe('inside')
+  expect((await resolveFully(root, '/etc/group')).inside).toBe('etc/real')
+  await expect(readInside(root, '/etc/loop')).rejects.toThrow(/too many symbolic links/)
 })
 
 test('missing folders are named, outermost first', async () => {
