@@ -1,12 +1,15 @@
 /**
  * A fixed pool of worker threads that take jobs of a few numbers.
  *
- * 1. Everything large lies in shared memory, set up once through `setup`; a job and its answer
- *    are short arrays of numbers, so that nothing is copied and nothing large is cloned.
- * 2. A job goes to an idle worker; `run` waits when there is none, first come first served.
- * 3. A worker that throws answers with the error's code and text; one that dies fails every
+ * 1. Threads load their module as soon as the pool is there, and do nothing before `setUp`: so
+ *    they start while the main thread still finds out what is to be done.
+ * 2. Everything large lies in shared memory, told once by `setUp`; a job and its answer are
+ *    short arrays of numbers, so that nothing is copied and nothing large is cloned.
+ * 3. A job goes to the worker with the fewest; each has at most two, so that the next one is
+ *    there when the first ends. All others wait, first come first served.
+ * 4. A worker that throws answers with the error's code and text; one that dies fails every
  *    job that waits, once.
- * 4. `close` lets each thread end its job, and then leave; one that is stuck is ended; it is
+ * 5. `close` lets each thread end its jobs, and then leave; one that is stuck is ended; it is
  *    safe to call twice.
  *
  * Not promised: that jobs end in the order in which they began.
@@ -22,12 +25,12 @@ export interface PoolOptions {
   readonly workers: number
   /** The worker's module, see `moduleBeside`. */
   readonly module: URL
-  /** What every worker gets once, before its first job: shared memory, tables, settings. */
-  readonly setup: unknown
 }
 
 export interface WorkerPool extends AsyncDisposable {
   readonly workers: number
+  /** What every worker gets once, before its first job: shared memory, tables, settings. */
+  setUp(setup: unknown): void
   run(job: Numbers): Promise<Numbers>
   close(): Promise<void>
 }
@@ -46,58 +49,68 @@ interface Failure {
   readonly hints: readonly string[]
 }
 
+/** Jobs that a thread has at a time: the one it does, and the next. */
+const JOBS_EACH = 2
+
+interface Thread {
+  readonly worker: Worker
+  /** Jobs without an answer; a thread answers in the order in which it got them. */
+  readonly sent: Waiting[]
+}
+
 /** Starts the threads. */
 export function startWorkerPool(options: PoolOptions): WorkerPool {
-  const idle: Worker[] = []
   const queue: Waiting[] = []
-  const running = new Map<Worker, Waiting>()
   let broken: unknown
   let closing = false
 
-  const next = (worker: Worker): void => {
-    const waiting = queue.shift()
-    if (waiting === undefined) {
-      idle.push(worker)
-      return
+  const send = (): void => {
+    while (queue.length > 0) {
+      const thread = threads.reduce((least, one) =>
+        one.sent.length < least.sent.length ? one : least,
+      )
+      if (thread.sent.length >= JOBS_EACH) return
+      const waiting = queue.shift()
+      if (waiting === undefined) return
+      thread.sent.push(waiting)
+      thread.worker.postMessage(waiting.job)
     }
-    running.set(worker, waiting)
-    worker.postMessage(waiting.job)
   }
-  const answered = (worker: Worker, answer: Numbers | Failure): void => {
-    const waiting = running.get(worker)
-    running.delete(worker)
+  const answered = ({ sent }: Thread, answer: Numbers | Failure): void => {
+    const waiting = sent.shift()
     if (isFailure(answer)) {
       const { code, message, data, hints } = answer
       waiting?.reject(new OsflashError(code, message, { data, hints }))
     } else waiting?.resolve(answer)
-    next(worker)
+    send()
   }
   const died = (cause: unknown): void => {
     broken ??= cause
-    for (const waiting of [...running.values(), ...queue.splice(0)]) waiting.reject(broken)
-    running.clear()
+    const lost = threads.flatMap(({ sent }) => sent.splice(0))
+    for (const waiting of [...lost, ...queue.splice(0)]) waiting.reject(broken)
   }
   const threads = Array.from({ length: options.workers }, () => {
-    const worker = new Worker(options.module, { workerData: options.setup })
-    worker.on('message', (answer: Numbers | Failure) => answered(worker, answer))
-    worker.on('error', died)
-    worker.on('exit', () => died(endOf(closing)))
-    idle.push(worker)
-    return worker
+    const thread: Thread = { worker: new Worker(options.module), sent: [] }
+    thread.worker.on('message', (answer: Numbers | Failure) => answered(thread, answer))
+    thread.worker.on('error', died)
+    thread.worker.on('exit', () => died(endOf(closing)))
+    return thread
   })
   const close = async (): Promise<void> => {
     closing = true
     for (const { reject } of queue.splice(0)) reject(endOf(true))
-    await Promise.all(threads.map(stopThread))
+    await Promise.all(threads.map(({ worker }) => stopThread(worker)))
   }
   return {
     workers: options.workers,
+    setUp: (setup) => {
+      for (const { worker } of threads) worker.postMessage({ setup })
+    },
     run: (job) =>
       new Promise((resolve, reject) => {
         if (broken !== undefined) return reject(broken)
         queue.push({ job, resolve, reject })
-        const worker = idle.shift()
-        if (worker !== undefined) next(worker)
+        send()
       }),
     close,
     [Symbol.asyncDispose]: close,
@@ -105,7 +118,7 @@ export function startWorkerPool(options: PoolOptions): WorkerPool {
 }
 
 /**
- * Lets a thread end its job and leave. Ending it from outside while a native module loads or
+ * Lets a thread end its jobs and leave. Ending it from outside while a native module loads or
  * throws aborts the whole process.
  */
 async function stopThread(worker: Worker): Promise<void> {
@@ -132,19 +145,36 @@ function endOf(closing: boolean): OsflashError {
     : new OsflashError('unexpected', 'a worker thread ended by itself')
 }
 
+/** Does one job of a thread. */
+type Handle = (job: Numbers) => Numbers
+
+/** What a thread is sent. */
+type ToWorker<Setup> = Numbers | typeof STOP | { readonly setup: Setup }
+
 /**
- * The worker's side: answers each job with what `handle` gives, or with its error.
- * Call it once, at the end of the worker's module, with the module's `parentPort`.
+ * The worker's side: makes the handler from what `setUp` gave, then answers each job with what
+ * it gives, or with its error. Call it once, at the end of the worker's module, with the
+ * module's `parentPort`.
  */
-export function answerJobs(port: MessagePort | null, handle: (job: Numbers) => Numbers): void {
+export function answerJobs<Setup>(
+  port: MessagePort | null,
+  makeHandler: (setup: Setup) => Handle,
+): void {
   if (port === null) throw new Error('this module runs in a worker thread only')
-  port.on('message', (job: Numbers | typeof STOP) => {
-    if (job === STOP) {
+  let handle: Handle = () => {
+    throw new Error('a job came before the setup')
+  }
+  port.on('message', (message: ToWorker<Setup>) => {
+    if (message === STOP) {
       port.close()
       return
     }
+    if ('setup' in message) {
+      handle = makeHandler(message.setup)
+      return
+    }
     try {
-      port.postMessage(handle(job))
+      port.postMessage(handle(message))
     } catch (error) {
       port.postMessage(failureOf(error))
     }

@@ -42,6 +42,8 @@ export interface EngineOptions {
   readonly sessionKey?: Uint8Array
   /** Number of worker threads; default: one for each processor. */
   readonly workers?: number
+  /** Threads that were started before; the engine ends them. */
+  readonly threads?: DecodeThreads
   /** Frames that may be with the sink at a time, 1 to 64. */
   readonly sinkDepth: number
   readonly signal?: AbortSignal
@@ -77,18 +79,30 @@ export interface Engine extends AsyncDisposable {
   isZero(length: number, read: (raw: Uint8Array) => Promise<void>): Promise<boolean>
 }
 
-/** Starts the threads. Close it with `await using`. */
+/** Threads that load what decoding needs, and wait. */
+export type DecodeThreads = WorkerPool
+
+/**
+ * Starts threads before the image is known: they load while its signature is checked.
+ * @param workers number of threads; default: one for each processor
+ */
+export function startDecodeThreads(workers = availableParallelism()): DecodeThreads {
+  return startWorkerPool({ workers, module: moduleBeside(import.meta.url, './decode-worker.ts') })
+}
+
+/** Lays out the shared memory and tells the threads. Close it with `await using`. */
 export function startEngine(options: EngineOptions): Engine {
-  const workers = options.workers ?? availableParallelism()
+  const pool = options.threads ?? startDecodeThreads(options.workers)
+  const { workers } = pool
   const sizes = slotSizes(options.payloads)
   const packed = makeSlots(workers + READ_AHEAD_SLOTS, sizes.sealedBytes)
   const raw = makeSlots(workers + options.sinkDepth, sizes.rawBytes)
   const kernel = kernelSetup(options, sizes.openedBytes)
   const setup: DecodeSetup = { kernel, packed, raw }
-  const module = moduleBeside(import.meta.url, './decode-worker.ts')
+  pool.setUp(setup)
   const parts: EngineParts = {
     ...options,
-    pool: startWorkerPool({ workers, module, setup }),
+    pool,
     packed,
     raw,
     packedQueue: new SlotQueue(packed.count),

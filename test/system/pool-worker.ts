@@ -1,10 +1,10 @@
 /** The worker of worker-pool.test.ts: adds, refuses, throws, dies, or never ends. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { OsflashError } from '../../src/errors.ts'
 import { answerJobs } from '../../src/system/worker-pool.ts'
 
-answerJobs(parentPort, ([job = 0, a = 0, b = 0]) => {
-  if (job === 0) return [workerData.base + a + b]
+answerJobs(parentPort, ({ base }: { base: number }) => ([job = 0, a = 0, b = 0]) => {
+  if (job === 0) return [base + a + b]
   if (job === 1) {
     const details = { data: { block: a }, hints: ['fetch it again'] }
     throw new OsflashError('digest', `reading block ${a}: wrong`, details)

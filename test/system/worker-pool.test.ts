@@ -9,7 +9,11 @@ const THROW = 2
 const DIE = 3
 const SPIN = 4
 
-const start = (workers: number, base = 0) => startWorkerPool({ workers, module, setup: { base } })
+const start = (workers: number, base = 0) => {
+  const pool = startWorkerPool({ workers, module })
+  pool.setUp({ base })
+  return pool
+}
 
 describe('a worker pool', () => {
   it('answers every job, more jobs than workers', async () => {
@@ -45,9 +49,36 @@ describe('a worker pool', () => {
     await expect(pool.run([ADD, 1, 1])).rejects.toThrow()
   })
 
+  it('refuses a job before the setup, and works after it', async () => {
+    await using pool = startWorkerPool({ workers: 1, module })
+    await expect(pool.run([ADD, 1, 1])).rejects.toThrow('before the setup')
+    pool.setUp({ base: 5 })
+    expect(await pool.run([ADD, 1, 1])).toEqual([7])
+  })
+
+  it('gives each answer to its own job when threads have two', async () => {
+    await using pool = start(1)
+    const results = await Promise.allSettled([
+      pool.run([ADD, 1, 1]),
+      pool.run([REFUSE, 7]),
+      pool.run([ADD, 2, 2]),
+      pool.run([THROW]),
+      pool.run([ADD, 3, 3]),
+    ])
+    const values = results.map((one) => (one.status === 'fulfilled' ? one.value : 'refused'))
+    expect(values).toEqual([[2], 'refused', [4], 'refused', [6]])
+  })
+
+  it('ends threads that never got a setup', async () => {
+    const pool = startWorkerPool({ workers: 3, module })
+    await pool.close()
+    await expect(pool.run([ADD, 1, 1])).rejects.toMatchObject({ code: 'cancelled' })
+  })
+
   it('fails when its module cannot be loaded', async () => {
     const missing = new URL('./no-such-worker.ts', import.meta.url)
-    await using pool = startWorkerPool({ workers: 2, module: missing, setup: {} })
+    await using pool = startWorkerPool({ workers: 2, module: missing })
+    pool.setUp({})
     await expect(pool.run([ADD, 1, 1])).rejects.toThrow(/no-such-worker/)
   })
 

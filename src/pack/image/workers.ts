@@ -54,7 +54,8 @@ const CELL_KINDS: readonly ExtentKind[] = ['data', 'zero', 'unused']
 export function startPackWorkers(setup: PackSetup, options: PackWorkersOptions): PackWorkers {
   throwIfCancelled(options.signal)
   const module = moduleBeside(import.meta.url, './pack-worker.ts')
-  const pool = startWorkerPool({ workers: options.workers, module, setup })
+  const pool = startWorkerPool({ workers: options.workers, module })
+  pool.setUp(setup)
   const stop = (): void => void pool.close()
   options.signal?.addEventListener('abort', stop, { once: true })
   return {
