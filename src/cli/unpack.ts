@@ -1,32 +1,12 @@
 /**
  * `osflash unpack IMAGE --to TARGET`: writes an image to a disk, a disk file or a directory.
  *
- * 1. A new file gets its name when it is complete; until then it is `TARGET.partial`.
- * 2. The checkpoint lies beside a file, and in /var/lib/osflash for a device.
- * 3. `--dry-run` prints the plan and touches nothing.
+ * 1. Options and their help; what they do is in actions/unpack.ts.
+ * 2. The action is loaded when the verb is run, because its stages take long to load.
  */
-import { mkdir, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { openFileSource } from '../deliver/file.ts'
-import { OsflashError } from '../errors.ts'
-import { formatBytes, formatDuration } from '../units.ts'
-import { planUnpack, unpackDisk } from '../unpack/unpack-disk.ts'
-import { unpackTree } from '../unpack/unpack-tree.ts'
-import { counted } from './count.ts'
-import { secretKeysOf, trustOf } from './key-files.ts'
-import { planFacts, renderPlan } from './plan-text.ts'
-import { type ReadingOptions, readingOptions, size } from './shared-options.ts'
-import type { Verb, VerbContext } from './verb.ts'
-
-interface UnpackVerbOptions extends ReadingOptions {
-  readonly to: string
-  readonly size?: number
-  readonly force?: boolean
-  readonly resume?: boolean
-  readonly verify?: boolean
-  readonly dryRun?: boolean
-  readonly checkpoint?: string
-}
+import type { UnpackVerbOptions } from './actions/unpack.ts'
+import { readingOptions, size } from './shared-options.ts'
+import type { Verb } from './verb.ts'
 
 export const verb: Verb = {
   name: 'unpack',
@@ -57,128 +37,9 @@ Examples:
 
 A block device is overwritten. It is refused while anything on it is mounted or in use.`,
       )
-      .action((path: string, options: UnpackVerbOptions) => unpack(path, options, context))
+      .action(async (path: string, options: UnpackVerbOptions) => {
+        const { unpack } = await import('./actions/unpack.ts')
+        await unpack(path, options, context)
+      })
   },
-}
-
-async function unpack(
-  path: string,
-  options: UnpackVerbOptions,
-  context: VerbContext,
-): Promise<void> {
-  const check = await trustOf(options)
-  await refuseImageItself(path, options.to)
-  await using source = await openFileSource(path)
-  const fileBytes = options.size === undefined ? {} : { fileBytes: options.size }
-  if (options.dryRun) {
-    const overwrite = options.force ?? false
-    const resume = options.resume ?? false
-    const plan = await planUnpack({
-      source,
-      check,
-      to: options.to,
-      overwrite,
-      resume,
-      ...fileBytes,
-    })
-    context.stdout.write(context.json ? `${JSON.stringify(planFacts(plan))}\n` : renderPlan(plan))
-    return
-  }
-  const identities = await identitiesOf(options, context.signal)
-  const { emit, signal } = context
-  const workers = options.workers === undefined ? {} : { workers: options.workers }
-  const common = { source, check, identities, emit, signal, ...workers }
-  const startMs = performance.now()
-  if (await isDirectory(options.to)) {
-    const report = await unpackTree({ ...common, directory: options.to })
-    tell(context, { to: options.to, startMs }, { ...report })
-    return
-  }
-  const checkpoint = await checkpointPath(options)
-  const { plan: _, ...report } = await unpackDisk({
-    ...common,
-    ...fileBytes,
-    to: options.to,
-    overwrite: options.force ?? false,
-    resume: options.resume ?? false,
-    verify: options.verify ?? false,
-    checkpointPath: checkpoint,
-  }).catch(async (error: unknown) => {
-    throw (await exists(checkpoint)) ? resumable(error) : error
-  })
-  tell(context, { to: options.to, startMs }, { ...report, verified: options.verify ?? false })
-}
-
-async function identitiesOf(options: UnpackVerbOptions, signal: AbortSignal) {
-  if (options.identity === undefined) {
-    throw new OsflashError('usage', 'no --identity given: the image cannot be decrypted', {
-      hints: ['--identity recipient.key'],
-    })
-  }
-  return secretKeysOf(options.identity, { passphraseFile: options.passphraseFile, signal })
-}
-
-/** An interrupted run that left a checkpoint: says how it goes on. */
-function resumable(error: unknown): unknown {
-  if (!(error instanceof OsflashError) || error.code === 'refused') return error
-  const { code, message, data, cause } = error
-  const hints = [...error.hints, 'the same command with --resume goes on from the checkpoint']
-  return new OsflashError(code, message, { data, cause, hints })
-}
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
-interface Written {
-  readonly to: string
-  readonly startMs: number
-}
-
-function tell(
-  context: VerbContext,
-  { to, startMs }: Written,
-  report: { readonly bytes: number; readonly frames: number; readonly verified?: boolean },
-): void {
-  const seconds = (performance.now() - startMs) / 1000
-  const rate = formatBytes(Math.round(report.bytes / seconds))
-  const verified = report.verified ? ', read back and equal' : ''
-  const amount = `${formatBytes(report.bytes)} in ${counted(report.frames, 'frame')}`
-  const text = `${to}: ${amount}, ${formatDuration(seconds)} (${rate}/s)${verified}\n`
-  context.stdout.write(context.json ? `${JSON.stringify({ to, seconds, ...report })}\n` : text)
-}
-
-/** With `--force` the image would be overwritten while it is read. */
-async function refuseImageItself(image: string, to: string): Promise<void> {
-  const [one, other] = await Promise.all(
-    [image, to].map((path) => stat(path).catch(() => undefined)),
-  )
-  if (one === undefined || one.dev !== other?.dev || one.ino !== other.ino) return
-  throw new OsflashError('refused', `unpacking to ${to}: it is the image itself`, {
-    hints: ['choose another --to'],
-  })
-}
-
-/** Beside a file; for a device in the state folder of the system. */
-async function checkpointPath(options: UnpackVerbOptions): Promise<string> {
-  if (options.checkpoint !== undefined) return options.checkpoint
-  const isDevice = await stat(options.to).then(
-    (target) => target.isBlockDevice(),
-    () => false,
-  )
-  if (!isDevice) return `${options.to}.checkpoint`
-  const path = join('/var/lib/osflash', `${basename(options.to)}.checkpoint`)
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  return path
-}
-
-/** An existing directory, or a name that ends like one. */
-async function isDirectory(path: string): Promise<boolean> {
-  if (path.endsWith('/')) return true
-  return stat(path).then(
-    (target) => target.isDirectory(),
-    () => false,
-  )
 }
