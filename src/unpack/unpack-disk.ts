@@ -21,7 +21,7 @@ import { ioError, OsflashError } from '../errors.ts'
 import { type Emit, inPhase } from '../events.ts'
 import { holdLock } from '../system/lock.ts'
 import { type CheckpointKey, readCheckpoint, removeCheckpoint } from './checkpoint.ts'
-import { startEngine } from './engine.ts'
+import { startDecodeThreads, startEngine } from './engine.ts'
 import { type CheckSignatures, expectKind, type OpenImage, openImage } from './image.ts'
 import { type LoadedPayload, loadPayloads } from './payload.ts'
 import { checkPlan, type DiskPlan, planDisk } from './plan.ts'
@@ -57,6 +57,7 @@ export interface UnpackReport extends WriteReport {
 /** @throws OsflashError of any code; before `writing` starts, nothing was written */
 export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> {
   const { emit } = options
+  await using threads = startDecodeThreads(options.workers)
   const { image, payloads, sessionKey } = await inPhase(emit, 'opening', () => open(options))
   const wanted = targetOptions(options, image)
   await using _lock = await holdLock(await lockName(options.to), `writing to ${options.to}`)
@@ -73,7 +74,7 @@ export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> 
     aead: image.manifest.encryption.aead,
     sessionKey,
     sinkDepth: WRITES_IN_FLIGHT,
-    ...(options.workers === undefined ? {} : { workers: options.workers }),
+    threads,
     ...signalOf(options),
   })
   const report = await writeDisk({

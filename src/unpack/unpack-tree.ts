@@ -19,7 +19,7 @@ import { type Emit, inPhase } from '../events.ts'
 import { enforce } from '../format/limits.ts'
 import { run } from '../system/run.ts'
 import { MIB } from '../units.ts'
-import { type Engine, startEngine } from './engine.ts'
+import { type Engine, startDecodeThreads, startEngine } from './engine.ts'
 import { frameJobs } from './frame-job.ts'
 import { type CheckSignatures, expectKind, openImage } from './image.ts'
 import { type LoadedPayload, loadPayloads } from './payload.ts'
@@ -50,6 +50,7 @@ export interface UnpackTreeReport {
 /** @throws OsflashError of any code; what was made stays for the operator to look at */
 export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTreeReport> {
   const { source, emit, signal } = options
+  await using threads = startDecodeThreads(options.workers)
   const image = await openImage(source, options.check)
   expectKind(image, 'tree')
   const sessionKey = await decryptSessionKey(image.keysBytes, options.identities)
@@ -64,7 +65,7 @@ export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTree
     sessionKey,
     sinkDepth: FRAMES_WAITING,
     signal,
-    ...(options.workers === undefined ? {} : { workers: options.workers }),
+    threads,
   })
   const bytes = await inPhase(emit, 'extracting', () => extractAll(options, engine, payloads))
   await inPhase(emit, 'flushing', () => flush(options.directory, signal))

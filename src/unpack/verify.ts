@@ -13,7 +13,7 @@ import { SEGMENT_HEADER_BYTES, type SegmentGeometry, TAG_BYTES } from '../encryp
 import { decryptSessionKey } from '../encrypt/session-key.ts'
 import { OsflashError, throwIfCancelled } from '../errors.ts'
 import { type Emit, inPhase } from '../events.ts'
-import { type Engine, startEngine } from './engine.ts'
+import { type Engine, startDecodeThreads, startEngine } from './engine.ts'
 import { type FrameJob, frameJobs } from './frame-job.ts'
 import { type CheckSignatures, type OpenImage, openImage } from './image.ts'
 import { type LoadedPayload, type LoadedSegment, loadPayloads } from './payload.ts'
@@ -40,6 +40,7 @@ export interface VerifyReport {
 /** @throws OsflashError `signature`, `digest`, `format`, `limit`, `decryption`, with the place */
 export async function verifyImage(options: VerifyOptions): Promise<VerifyReport> {
   const { emit, source, identities } = options
+  await using threads = startDecodeThreads(options.workers)
   const image = await openImage(source, options.check)
   const opens = identities.length > 0
   const sessionKey = opens ? await decryptSessionKey(image.keysBytes, identities) : undefined
@@ -50,7 +51,7 @@ export async function verifyImage(options: VerifyOptions): Promise<VerifyReport>
     aead: image.manifest.encryption.aead,
     sinkDepth: 1,
     ...(sessionKey === undefined ? {} : { sessionKey }),
-    ...(options.workers === undefined ? {} : { workers: options.workers }),
+    threads,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   })
   const checking = { options, payloads, engine }
