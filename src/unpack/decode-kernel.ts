@@ -25,6 +25,7 @@ import { blake3 } from '../format/digest.ts'
 import { DIGEST_BYTES } from '../format/index.ts'
 import type { CodecName } from '../format/manifest.ts'
 import { mismatch } from './payload-errors.ts'
+import { takeStageRow } from './stage-times.ts'
 
 /** What a thread knows of a segment before its first job. */
 export interface SegmentSetup {
@@ -47,6 +48,8 @@ export interface KernelSetup {
   /** 32 bytes; absent where blocks are only compared with their digests. */
   readonly sessionKey?: Uint8Array
   readonly openedBytes: number
+  /** Where the thread counts its time, see stage-times.ts. */
+  readonly stages: SharedArrayBuffer
 }
 
 /** The blocks of some chunks, as they were read from the image. */
@@ -77,6 +80,7 @@ export interface DecodeKernel {
 /** A kernel for one thread; it keeps keys, contexts and one buffer. */
 export function makeDecodeKernel(setup: KernelSetup): DecodeKernel {
   const opened = new Uint8Array(setup.openedBytes)
+  const clock = takeStageRow(setup.stages)
   const keys = new Map<SegmentSetup, SegmentKey>()
   const codecs = new Map<CodecName, Decompressor>()
   const keyOf = (segment: SegmentSetup): SegmentKey => {
@@ -93,18 +97,30 @@ export function makeDecodeKernel(setup: KernelSetup): DecodeKernel {
     return known
   }
   return {
-    checkBlocks: (run) => checkBlocks(setup, run),
+    checkBlocks: (run) => {
+      const startMs = performance.now()
+      checkBlocks(setup, run)
+      clock('digest', startMs)
+    },
     decode: (run, place) => {
       const { payload, segment } = locate(setup, run)
+      const startMs = performance.now()
       checkBlocks(setup, run)
+      const digestedMs = clock('digest', startMs)
       openRun(run, { segment, key: keyOf(segment), opened })
+      const openedMs = clock('open', digestedMs)
       const packed = opened.subarray(place.plainSkip, place.plainSkip + place.packedLength)
       codecOf(payload.codec).decompress(packed, place.raw)
+      clock('decompress', openedMs)
     },
     isFrame: (payload, frame, raw) => {
       const digests = setup.payloads[payload]?.frameDigests
       if (digests === undefined) throw new RangeError(`no payload ${payload}`)
-      return blake3(raw).equals(new Uint8Array(digests, frame * DIGEST_BYTES, DIGEST_BYTES))
+      const startMs = performance.now()
+      const expected = new Uint8Array(digests, frame * DIGEST_BYTES, DIGEST_BYTES)
+      const held = blake3(raw).equals(expected)
+      clock('compare', startMs)
+      return held
     },
   }
 }

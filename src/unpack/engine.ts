@@ -30,6 +30,7 @@ import {
 import type { KernelSetup } from './decode-kernel.ts'
 import { type FrameJob, slotSizes } from './frame-job.ts'
 import type { LoadedPayload } from './payload.ts'
+import { makeStageTable, type StageTimes, stageSeconds } from './stage-times.ts'
 
 /** Packed slots beyond one for each worker: how far reading goes ahead. */
 const READ_AHEAD_SLOTS = 3
@@ -77,6 +78,8 @@ export interface Engine extends AsyncDisposable {
   /** Lends a raw slot to `read`, then says whether it holds the frame (or zeros). */
   compare(job: FrameJob, read: (raw: Uint8Array) => Promise<void>): Promise<boolean>
   isZero(length: number, read: (raw: Uint8Array) => Promise<void>): Promise<boolean>
+  /** Where the time went since the start. */
+  stages(): StageTimes
 }
 
 /** Threads that load what decoding needs, and wait. */
@@ -97,7 +100,8 @@ export function startEngine(options: EngineOptions): Engine {
   const sizes = slotSizes(options.payloads)
   const packed = makeSlots(workers + READ_AHEAD_SLOTS, sizes.sealedBytes)
   const raw = makeSlots(workers + options.sinkDepth, sizes.rawBytes)
-  const kernel = kernelSetup(options, sizes.openedBytes)
+  const stages = makeStageTable(workers)
+  const kernel = kernelSetup(options, { openedBytes: sizes.openedBytes, stages })
   const setup: DecodeSetup = { kernel, packed, raw }
   pool.setUp(setup)
   const parts: EngineParts = {
@@ -107,6 +111,7 @@ export function startEngine(options: EngineOptions): Engine {
     raw,
     packedQueue: new SlotQueue(packed.count),
     rawQueue: new SlotQueue(raw.count),
+    waited: { read: 0, sink: 0 },
   }
   return {
     workers,
@@ -118,7 +123,19 @@ export function startEngine(options: EngineOptions): Engine {
       withRawSlot(parts, { length: job.rawLength, read }, (slot) => frameNumbers(job, slot)),
     isZero: (length, read) =>
       withRawSlot(parts, { length, read }, (slot) => zeroNumbers(slot, length)),
+    stages: () => stageTimes(parts, stages),
     [Symbol.asyncDispose]: () => parts.pool.close(),
+  }
+}
+
+function stageTimes({ pool, waited }: EngineParts, table: SharedArrayBuffer): StageTimes {
+  return {
+    threads: pool.workers,
+    digest: stageSeconds(table, 'digest'),
+    open: stageSeconds(table, 'open'),
+    decompress: stageSeconds(table, 'decompress'),
+    compare: stageSeconds(table, 'compare'),
+    ...waited,
   }
 }
 
@@ -128,11 +145,16 @@ interface EngineParts extends EngineOptions {
   readonly raw: Slots
   readonly packedQueue: SlotQueue
   readonly rawQueue: SlotQueue
+  /** Seconds of the main thread's own stages. */
+  readonly waited: { read: number; sink: number }
 }
 
-function kernelSetup(options: EngineOptions, openedBytes: number): KernelSetup {
+function kernelSetup(
+  options: EngineOptions,
+  memory: Pick<KernelSetup, 'openedBytes' | 'stages'>,
+): KernelSetup {
   return {
-    openedBytes,
+    ...memory,
     ...(options.sessionKey === undefined ? {} : { sessionKey: options.sessionKey }),
     payloads: options.payloads.map((payload) => ({
       name: payload.entry.name,
@@ -181,7 +203,10 @@ interface FrameUnderWay {
 async function moveFrame(parts: EngineParts, run: RunOptions, frame: FrameUnderWay): Promise<void> {
   const { job, packedSlot } = frame
   const sealed = slotView(parts.packed, packedSlot, job.sealedBytes)
-  const reading = parts.source.read(job.imageOffset, sealed)
+  const startMs = performance.now()
+  const reading = parts.source.read(job.imageOffset, sealed).then(() => {
+    parts.waited.read += secondsSince(startMs)
+  })
   // Awaited below; until the raw slot is there, a failure must not count as unhandled.
   reading.catch(() => undefined)
   const rawSlot = await frame.rawSlot
@@ -193,11 +218,15 @@ async function moveFrame(parts: EngineParts, run: RunOptions, frame: FrameUnderW
     } finally {
       parts.packedQueue.release(packedSlot)
     }
+    const decodedMs = performance.now()
     await run.sink(job, slotView(parts.raw, rawSlot, job.rawLength))
+    parts.waited.sink += secondsSince(decodedMs)
   } finally {
     parts.rawQueue.release(rawSlot)
   }
 }
+
+const secondsSince = (startMs: number): number => (performance.now() - startMs) / 1000
 
 interface BlockCheck {
   readonly run: BlockRun

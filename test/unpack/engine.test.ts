@@ -84,6 +84,9 @@ describe('the engine', () => {
       await engine.run({ jobs, sink, checkRaw: true })
       expect(frames).toBe(FRAMES)
       expect(seen.equals(raw)).toBe(true)
+      const { threads, ...seconds } = engine.stages()
+      expect(threads).toBe(2)
+      expect(Object.values(seconds).every((one) => one > 0)).toBe(true)
     }))
 
   it('never has more frames with the sink than there are slots', () =>
