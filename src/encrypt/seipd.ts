@@ -13,7 +13,13 @@
  * Not promised: that a segment is whole before `checkFinalTag`, or that it belongs to this image
  * (the manifest and the index say that).
  */
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+} from 'node:crypto'
 import { OsflashError } from '../errors.ts'
 import { chunkBytesOf, type SegmentCipher, segmentInfo, TAG_BYTES } from './segment-layout.ts'
 
@@ -24,12 +30,13 @@ const NODE_CIPHER = { ocb: 'aes-256-ocb', gcm: 'aes-256-gcm' } as const
 const NONCE_BYTES = { ocb: 15, gcm: 12 } as const
 const TAG_OPTIONS = { authTagLength: TAG_BYTES } as const
 
-/** Everything that sealing or opening a chunk needs; plain data, so it can go to a worker. */
+/** Everything that sealing or opening a chunk needs. Each thread derives its own. */
 export interface SegmentKey {
   readonly aead: SegmentCipher['aead']
   /** Plaintext octets of a full chunk. */
   readonly chunkBytes: number
-  readonly messageKey: Uint8Array
+  /** An object, because Node takes a key as bytes only after ten times the work. */
+  readonly messageKey: KeyObject
   /** The first octets of each nonce: 7 for OCB, 4 for GCM. */
   readonly iv: Uint8Array
   /** Associated data of each chunk. */
@@ -51,7 +58,7 @@ export function deriveSegmentKey(sessionKey: Uint8Array, header: SegmentCipher):
   return {
     aead: header.aead,
     chunkBytes: chunkBytesOf(header.chunkOctet),
-    messageKey: derived.subarray(0, MESSAGE_KEY_BYTES),
+    messageKey: createSecretKey(derived.subarray(0, MESSAGE_KEY_BYTES)),
     iv: derived.subarray(MESSAGE_KEY_BYTES),
     aad,
   }
