@@ -6,7 +6,7 @@
  * 3. Numbers are parsed here, with the range in the error.
  */
 import { type Command, InvalidArgumentError } from 'commander'
-import { CODEC_LEVELS } from '../format/codec.ts'
+import { CODEC_LEVELS } from '../format/codec-levels.ts'
 import type { CodecName } from '../format/manifest.ts'
 import { GIB, KIB, MIB } from '../units.ts'
 import type { TrustOptions } from './key-files.ts'

@@ -43,12 +43,6 @@ export interface Decompressor {
   decompress(packed: Uint8Array, out: Uint8Array): void
 }
 
-/** Levels that a codec takes, and the one used when none is asked for. */
-export const CODEC_LEVELS = {
-  zstd: { min: -7, max: 22, default: 3 },
-  xz: { min: 6, max: 6, default: 6 },
-} as const
-
 /** The most bytes that `rawBytes` can become, in either codec. */
 export const packedBound = (rawBytes: number): number => rawBytes + LIMITS.framePackedSlackBytes
 

@@ -2,12 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import { compress as zstd } from 'zstd-napi'
-import {
-  CODEC_LEVELS,
-  makeCompressor,
-  makeDecompressor,
-  packedBound,
-} from '../../src/format/codec.ts'
+import { makeCompressor, makeDecompressor, packedBound } from '../../src/format/codec.ts'
+import { CODEC_LEVELS } from '../../src/format/codec-levels.ts'
 import { outlineXz } from '../../src/format/xz-stream.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
