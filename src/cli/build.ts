@@ -1,24 +1,12 @@
 /**
  * `osflash build RECIPE -o IMAGE`: from a recipe to a signed image.
  *
- * 1. The recipe is read and checked, keys are read, and only then is anything built.
- * 2. The disk's parts are made in a scratch folder, packed from there, and removed.
+ * 1. Options and their help.
+ * 2. What it does is loaded when it is run: actions/build.ts.
  */
-
-import { buildSource } from '../pack/build/build.ts'
-import { packImage } from '../pack/image/pack.ts'
-import { loadRecipe } from '../pack/recipe/load.ts'
-import { makeScratch } from '../system/scratch.ts'
-import { certificatesOf, secretKeysOf } from './key-files.ts'
-import { packOptionsOf } from './pack-options.ts'
-import { tellPacked } from './packed-text.ts'
-import { type PackingOptions, packingOptions } from './shared-options.ts'
-import { sourceDateEpoch } from './source-date-epoch.ts'
-import type { Verb, VerbContext } from './verb.ts'
-
-interface BuildOptions extends PackingOptions {
-  readonly set?: readonly string[]
-}
+import type { BuildOptions } from './actions/build.ts'
+import { packingOptions } from './shared-options.ts'
+import type { Verb } from './verb.ts'
 
 export const verb: Verb = {
   name: 'build',
@@ -40,29 +28,9 @@ Examples:
 
 TMPDIR says where the parts of the disk are made; SOURCE_DATE_EPOCH which time the image bears.`,
       )
-      .action((path: string, options: BuildOptions) => build(path, options, context))
+      .action(async (path: string, options: BuildOptions) => {
+        const { build } = await import('./actions/build.ts')
+        await build(path, options, context)
+      })
   },
-}
-
-async function build(path: string, options: BuildOptions, context: VerbContext): Promise<void> {
-  const { emit, signal, env } = context
-  const { passphraseFile } = options
-  const loaded = await loadRecipe(path, { set: options.set ?? [] })
-  const recipients = await certificatesOf(options.recipient)
-  const signers = await secretKeysOf(options.signWith, { passphraseFile, signal })
-  await using scratch = await makeScratch('build', env.TMPDIR)
-  const source = await buildSource(loaded, {
-    scratch: scratch.path,
-    sourceDateEpoch: sourceDateEpoch(env),
-    signal,
-    emit,
-  })
-  const report = await packImage(source, {
-    ...packOptionsOf(options),
-    recipients,
-    signers,
-    signal,
-    emit,
-  })
-  tellPacked(context, options.output, report)
 }

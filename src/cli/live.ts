@@ -9,17 +9,11 @@
  * Not promised: more than ten updates a second.
  */
 
-import { DefaultRenderer, Listr, ListrLogger, ProcessOutput } from 'listr2'
 import type { AmountEvent, PhaseEvent, ProgressEvent } from '../events.ts'
 import { PhaseMeter } from './meter.ts'
 import type { ClockMs, ProgressReader } from './progress.ts'
 
 const REFRESH_MS = 100
-
-/** listr2 asks whether standard output is a terminal; we draw on standard error. */
-class StderrRenderer extends DefaultRenderer {
-  static override nonTTY = true
-}
 
 /** Draws on the terminal behind `stderr`. */
 export function liveProgress(stderr: NodeJS.WriteStream, nowMs: ClockMs): ProgressReader {
@@ -116,6 +110,8 @@ class PhaseGroup {
   }
 
   async #show(stderr: NodeJS.WriteStream): Promise<void> {
+    // Loaded with the first phase: most runs draw nothing, and it is large.
+    const { DefaultRenderer, Listr, ListrLogger, ProcessOutput } = await import('listr2')
     const logger = new ListrLogger({
       useIcons: true,
       toStderr: [],
@@ -131,7 +127,10 @@ class PhaseGroup {
       },
     }
     const list = new Listr([task], {
-      renderer: StderrRenderer,
+      // It asks whether standard output is a terminal; we draw on standard error.
+      renderer: class extends DefaultRenderer {
+        static override nonTTY = true
+      },
       rendererOptions: { logger, showErrorMessage: false, formatOutput: 'truncate' },
       // The program's own signal decides, see signals.ts.
       registerSignalListeners: false,

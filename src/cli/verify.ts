@@ -1,14 +1,9 @@
 /**
  * `osflash verify IMAGE`: whether an image is whole, and signed by whom.
  *
- * 1. Without an identity: signatures and all digests.
- * 2. With one: every frame, down to its raw bytes.
+ * 1. Without an identity: signatures and all digests; with one, every frame.
+ * 2. What it does is loaded when it is run: actions/verify.ts.
  */
-import { openFileSource } from '../deliver/file.ts'
-import { formatBytes } from '../units.ts'
-import { verifyImage } from '../unpack/verify.ts'
-import { counted } from './count.ts'
-import { secretKeysOf, trustOf } from './key-files.ts'
 import { type ReadingOptions, readingOptions } from './shared-options.ts'
 import type { Verb } from './verb.ts'
 
@@ -28,29 +23,8 @@ Examples:
   osflash verify debian-13.osimg --trust signer.pub --identity recipient.key`,
       )
       .action(async (path: string, options: ReadingOptions) => {
-        const check = await trustOf(options)
-        const { emit, signal } = context
-        const { passphraseFile, identity = [] } = options
-        const identities = await secretKeysOf(identity, { passphraseFile, signal })
-        await using source = await openFileSource(path)
-        const workers = options.workers === undefined ? {} : { workers: options.workers }
-        const { image, ...counts } = await verifyImage({
-          source,
-          check,
-          identities,
-          emit,
-          signal,
-          ...workers,
-        })
-        const signers = image.signers.map((signer) => signer.primaryFingerprint)
-        const report = { path, ok: true, signers, ...counts }
-        const by =
-          signers.length === 0 ? 'signature not checked' : `signed by ${signers.join(', ')}`
-        const frames = counts.frames === 0 ? '' : `, ${counted(counts.frames, 'frame')} opened`
-        const blocks = counted(counts.blocks, 'block')
-        const amount = `${formatBytes(counts.packedBytes)} packed, ${blocks}${frames}`
-        const text = `${path}: whole, ${amount}; ${by}\n`
-        context.stdout.write(context.json ? `${JSON.stringify(report)}\n` : text)
+        const { verify } = await import('./actions/verify.ts')
+        await verify(path, options, context)
       })
   },
 }

@@ -17,7 +17,6 @@
 
 import { access } from 'node:fs/promises'
 import type { Readable, Writable } from 'node:stream'
-import { execa } from 'execa'
 import { cancelled, OsflashError, throwIfCancelled } from '../errors.ts'
 import { endGroup } from './process-group.ts'
 import { packageHint } from './tool-packages.ts'
@@ -67,6 +66,9 @@ export async function run(argv: Argv, options: RunOptions = {}): Promise<RunResu
   throwIfCancelled(options.signal)
   const [program, ...args] = argv
   const tail = new Tail(options.onStderr)
+  // With the first program: most runs of osflash start none, and it takes long to load.
+  const { execa } = await import('execa')
+  throwIfCancelled(options.signal)
   const child = execa(program, args, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...stdinOf(options.stdin ?? 'ignore'),

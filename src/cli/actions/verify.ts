@@ -1,0 +1,43 @@
+/**
+ * What `osflash verify` does.
+ *
+ * 1. Without an identity: signatures and all digests.
+ * 2. With one: every frame, down to its raw bytes.
+ */
+import { openFileSource } from '../../deliver/file.ts'
+import { formatBytes } from '../../units.ts'
+import { verifyImage } from '../../unpack/verify.ts'
+import { counted } from '../count.ts'
+import { secretKeysOf, trustOf } from '../key-files.ts'
+import type { ReadingOptions } from '../shared-options.ts'
+import type { VerbContext } from '../verb.ts'
+
+/** @throws OsflashError `signature`, `digest`, `decryption`, `format` and what reading gives */
+export async function verify(
+  path: string,
+  options: ReadingOptions,
+  context: VerbContext,
+): Promise<void> {
+  const check = await trustOf(options)
+  const { emit, signal } = context
+  const { passphraseFile, identity = [] } = options
+  const identities = await secretKeysOf(identity, { passphraseFile, signal })
+  await using source = await openFileSource(path)
+  const workers = options.workers === undefined ? {} : { workers: options.workers }
+  const { image, ...counts } = await verifyImage({
+    source,
+    check,
+    identities,
+    emit,
+    signal,
+    ...workers,
+  })
+  const signers = image.signers.map((signer) => signer.primaryFingerprint)
+  const report = { path, ok: true, signers, ...counts }
+  const by = signers.length === 0 ? 'signature not checked' : `signed by ${signers.join(', ')}`
+  const frames = counts.frames === 0 ? '' : `, ${counted(counts.frames, 'frame')} opened`
+  const blocks = counted(counts.blocks, 'block')
+  const amount = `${formatBytes(counts.packedBytes)} packed, ${blocks}${frames}`
+  const text = `${path}: whole, ${amount}; ${by}\n`
+  context.stdout.write(context.json ? `${JSON.stringify(report)}\n` : text)
+}
