@@ -43,18 +43,19 @@ export function renderChart(results: BenchResults): string {
 }
 
 /** Headings and entries from top to bottom. */
-function rowsOf(results: BenchResults): readonly (string | EntryResult)[] {
-  const { workers, rounds, entries, machine, date } = results
-  const head = `MB/s, median and spread of ${rounds} rounds, ${workers} workers, ${date}`
-  const groups = [...new Set(entries.map(({ group }) => group))]
-  return [
+function rowsOf({ rounds, cores, entries, machine, date }: BenchResults) {
+  const rows: (string | EntryResult)[] = [
     machineText(machine),
-    head,
-    ...groups.flatMap((group) => [
-      GROUP_TITLES[group],
-      ...entries.filter((entry) => entry.group === group),
-    ]),
+    `MB/s, median and spread of ${rounds} rounds, ${date}`,
   ]
+  for (const count of cores) {
+    const own = entries.filter((entry) => entry.cores === count)
+    for (const group of new Set(own.map((entry) => entry.group))) {
+      rows.push(`${GROUP_TITLES[group]}, ${count} cores`)
+      rows.push(...own.filter((entry) => entry.group === group))
+    }
+  }
+  return rows
 }
 
 function heading(text: string, y: number): string {

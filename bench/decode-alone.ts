@@ -2,7 +2,7 @@
  * The decode ceiling: an image read, checked, opened and decompressed, and nothing written.
  *
  * 1. The engine of `osflash unpack` with a sink that drops what it gets.
- * 2. Prints the seconds from the first frame to the last; threads are up before.
+ * 2. Prints seconds and processor seconds from the first frame to the last; threads are up before.
  *
  * Use: node bench/decode-alone.ts IMAGE IDENTITY WORKERS
  */
@@ -34,6 +34,9 @@ await using engine = startEngine({
 const jobs = payloads.flatMap((payload, number) => [...frameJobs(payload, number)])
 // The first frame of each thread waits for the thread and for the libraries that it loads.
 await engine.run({ jobs: jobs.slice(0, 2 * engine.workers), sink: async () => undefined })
-const start = performance.now()
+const startMs = performance.now()
+const startUsage = process.cpuUsage()
 await engine.run({ jobs, sink: async () => undefined })
-process.stdout.write(`${(performance.now() - start) / 1000}\n`)
+const seconds = (performance.now() - startMs) / 1000
+const { user, system } = process.cpuUsage(startUsage)
+process.stdout.write(`${seconds} ${(user + system) / 1e6}\n`)

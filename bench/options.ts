@@ -8,10 +8,13 @@ import { OsflashError } from '../src/errors.ts'
 
 export interface BenchOptions {
   readonly rounds: number
-  readonly workers: number
+  /** One pass for each, all entries on so many processors with as many workers; ascending. */
+  readonly cores: readonly number[]
   readonly large: boolean
   /** Where a scratch folder for inputs and targets is made. */
   readonly folder: string
+  /** Starts osflash; absent: the compiled one of this checkout. */
+  readonly program?: string
   /** Names of entries or groups; empty: all. */
   readonly only: readonly string[]
   readonly help: boolean
@@ -23,11 +26,14 @@ measures osflash against the machine's ceilings and against other tools
 
 Options:
   --rounds <n>     runs of each entry, in turn (default: 5)
-  --workers <n>    threads of osflash and of peers that have threads
-                   (default: one for each processor)
-  --only <name>    an entry or a group (disk, tree, pack); may be repeated
-  --large          an image of 8 GiB with 3.9 GB of data, not of 2 GiB with 1 GB
-  --folder <dir>   where to work; needs 6 GB, with --large 24 GB
+  --cores <list>   processors for osflash and peers alike, with as many threads;
+                   several in turn (default: 2 and all of them, such as 2,4)
+  --only <name>    an entry or a group (disk, scaling, tree, files, pack, codec,
+                   memory); may be repeated
+  --large          an image of 8 GiB with 3.9 GB of data, not of 2 GiB with 1 GB,
+                   and without --only the main entries
+  --program <cmd>  the osflash to measure (default: the compiled one of this checkout)
+  --folder <dir>   where to work; needs 40 GB, of which 34 for the group memory
                    (default: build/bench)
   --help           print this help
 `
@@ -35,10 +41,11 @@ Options:
 /** @throws OsflashError `usage` */
 export function readOptions(args: readonly string[], defaultFolder: string): BenchOptions {
   const { values, positionals } = parsed(args)
-  const { rounds = '5', workers = String(availableParallelism()) } = values
+  const { rounds = '5', cores = defaultCores(availableParallelism()), program } = values
   return {
     rounds: wholeNumber(rounds, '--rounds'),
-    workers: wholeNumber(workers, '--workers'),
+    cores: coreList(cores),
+    ...(program === undefined ? {} : { program }),
     large: values.large ?? false,
     folder: resolve(values.folder ?? defaultFolder),
     // `--only write decode` reads as well as `--only write --only decode`.
@@ -54,7 +61,8 @@ function parsed(args: readonly string[]) {
       allowPositionals: true,
       options: {
         rounds: { type: 'string' },
-        workers: { type: 'string' },
+        cores: { type: 'string' },
+        program: { type: 'string' },
         only: { type: 'string', multiple: true },
         large: { type: 'boolean' },
         folder: { type: 'string' },
@@ -78,4 +86,17 @@ function wholeNumber(text: string, option: string): number {
   const n = Number(text)
   if (/^\d{1,3}$/.test(text) && n > 0) return n
   throw new OsflashError('usage', `reading ${option}: ${text} is no number from 1 to 999`)
+}
+
+const defaultCores = (all: number): string => (all > 2 ? `2,${all}` : String(all))
+
+/** @throws OsflashError `usage` when there are not so many processors */
+function coreList(text: string): readonly number[] {
+  const list = [...new Set(text.split(',').map((part) => wholeNumber(part, '--cores')))]
+  const most = Math.max(...list)
+  if (most <= availableParallelism()) return list.sort((a, b) => a - b)
+  throw new OsflashError(
+    'usage',
+    `reading --cores: ${most} processors, but there are ${availableParallelism()}`,
+  )
 }

@@ -2,8 +2,8 @@
  * The packing of the disk image; the result is flushed, and its size counts too.
  */
 import type { Entry } from './entry.ts'
+import { GPG, SEALING, sameBytes } from './words.ts'
 
-const GPG = 'gpg --homedir gpg --batch --quiet --pinentry-mode loopback --passphrase-file secret'
 const ZSTD = 'zstd -cq -T$WORKERS -$LEVEL disk.img'
 
 export const packEntries: readonly Entry[] = [
@@ -13,12 +13,12 @@ export const packEntries: readonly Entry[] = [
     kind: 'osflash',
     title: 'osflash pack, sealed, signed, digests',
     needs: [],
-    run:
-      '$OSFLASH pack disk.img -o out.osimg --recipient keys/recipient.pub' +
-      ' --sign-with keys/signer.key --level $LEVEL --workers $WORKERS',
+    reads: 'disk.img',
+    main: true,
+    run: `$OSFLASH pack disk.img -o out.osimg ${SEALING} --level $LEVEL --workers $WORKERS`,
     check:
       '$OSFLASH unpack out.osimg --to out.img --trust keys/signer.pub' +
-      ' --identity keys/recipient.key && cmp disk.img out.img',
+      ` --identity keys/recipient.key && ${sameBytes('disk.img', 'out.img')}`,
     output: 'out.osimg',
   },
   {
@@ -27,6 +27,8 @@ export const packEntries: readonly Entry[] = [
     kind: 'peer',
     title: 'zstd, as many threads (no encryption)',
     needs: ['zstd'],
+    reads: 'disk.img',
+    main: true,
     run: `${ZSTD} > out.zst && sync out.zst`,
     check: 'zstd -dcq out.zst | cmp - disk.img',
     output: 'out.zst',
@@ -37,6 +39,7 @@ export const packEntries: readonly Entry[] = [
     kind: 'peer',
     title: 'zstd, as many threads | gpg -c',
     needs: ['zstd', 'gpg'],
+    reads: 'disk.img',
     run:
       `${ZSTD} | ${GPG} --compress-algo none --cipher-algo AES256 -c -o out.zst.gpg` +
       ' && sync out.zst.gpg',

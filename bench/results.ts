@@ -3,7 +3,7 @@
  *
  * 1. Rates are MB (10^6 bytes) of data a second: mapped bytes of the disk image, bytes in files
  *    of the tree. The same for all entries of a group, whatever else they read or write.
- * 2. Ratios compare medians of one run, each with its target.
+ * 2. Ratios compare medians of one run on as many processors, each with its target.
  */
 import type { Entry, Group } from './entry.ts'
 import type { Input } from './input.ts'
@@ -18,10 +18,14 @@ export interface EntryResult {
   readonly kind: Entry['kind']
   readonly title: string
   readonly command: string
+  /** Processors it ran on. */
+  readonly cores: number
+  /** Threads it was asked to use. */
+  readonly workers: number
   readonly measurements: readonly Measurement[]
   /** MB a second. */
   readonly rate: Spread
-  /** Median of processor seconds by seconds, both of the whole process. */
+  /** Median of processor seconds by seconds. */
   readonly coresBusy: number
   /** The largest of all runs. */
   readonly peakBytes: number
@@ -31,11 +35,12 @@ export interface EntryResult {
 }
 
 export interface BenchResults {
-  readonly format: 'osflash-bench/1'
+  readonly format: 'osflash-bench/2'
   /** Day of the run, YYYY-MM-DD. */
   readonly date: string
   readonly machine: Machine
-  readonly workers: number
+  /** Ascending; each a pass of its own. */
+  readonly cores: readonly number[]
   readonly rounds: number
   readonly level: number
   /** Average load of the machine before the first round: what else was running. */
@@ -48,25 +53,42 @@ export interface BenchResults {
 
 export interface EntryRuns {
   readonly entry: Entry
+  readonly cores: number
   readonly measurements: readonly Measurement[]
   readonly outputBytes?: number
 }
 
-export function resultOf({ entry, measurements, ...rest }: EntryRuns, input: Input): EntryResult {
+export function resultOf(runs: EntryRuns, input: Input): EntryResult {
+  const { entry, cores, measurements, ...rest } = runs
   const { name, group, kind, title } = entry
-  const bytes = group === 'tree' ? input.fileBytes : input.mappedBytes
+  const bytes = entry.dataBytes ?? dataBytesOf(group, input)
   return {
     name,
     group,
     kind,
     title,
     command: entry.run,
+    cores,
+    workers: entry.workers ?? cores,
     measurements,
     rate: spreadOf(measurements.map(({ seconds }) => bytes / seconds / 1e6)),
-    coresBusy: spreadOf(measurements.map((m) => m.cpuSeconds / m.wallSeconds)).median,
+    coresBusy: spreadOf(measurements.map((m) => m.cpuSeconds / m.seconds)).median,
     peakBytes: Math.max(...measurements.map(({ peakBytes }) => peakBytes)),
     checked: entry.check !== undefined,
     ...rest,
+  }
+}
+
+function dataBytesOf(group: Group, input: Input): number {
+  switch (group) {
+    case 'tree':
+      return input.fileBytes
+    case 'files':
+      return input.smallFileBytes
+    case 'codec':
+      return input.codecFileBytes
+    default:
+      return input.mappedBytes
   }
 }
 
@@ -78,7 +100,10 @@ export interface Ratio {
   readonly reached: boolean
 }
 
-/** The ratios that the targets are about; those whose entries did not run are left out. */
+/**
+ * The ratios that the targets are about; those whose entries did not run are left out.
+ * @param entries of one number of cores
+ */
 export function ratiosOf(entries: readonly EntryResult[]): readonly Ratio[] {
   const rate = (name: string): number | undefined =>
     entries.find((entry) => entry.name === name)?.rate.median
@@ -97,9 +122,28 @@ export function ratiosOf(entries: readonly EntryResult[]): readonly Ratio[] {
     atLeast('unpack / best of qemu-img, bmaptool', unpack, { by: best, target: 5 }),
     atLeast('decode / zstd -t', decode, { by: rate('zstd-t'), target: 0.9 }),
     atLeast('tree / unsquashfs', rate('osflash-tree'), { by: rate('unsquashfs'), target: 1 }),
+    atLeast('small files / unsquashfs', rate('osflash-files'), {
+      by: rate('unsquashfs-files'),
+      target: 1,
+    }),
     atLeast('pack / zstd', rate('osflash-pack'), { by: rate('zstd-pack'), target: 0.9 }),
+    ...doublings(entries),
     atMost('packed size / zstd', bytes('osflash-pack'), { by: bytes('zstd-pack'), target: 1.02 }),
   ].flat()
+}
+
+/** What each doubling of the workers brings, and what it brings to `zstd -t`. */
+function doublings(entries: readonly EntryResult[]): readonly (readonly Ratio[])[] {
+  const rate = (name: string): number | undefined =>
+    entries.find((entry) => entry.name === name)?.rate.median
+  return [2, 4, 8, 16, 32].map((n) => {
+    const [before, after] = [rate(`decode-${n / 2}`), rate(`decode-${n}`)]
+    const [peerBefore, peerAfter] = [rate(`zstd-t-${n / 2}`), rate(`zstd-t-${n}`)]
+    if (before === undefined || peerBefore === undefined || peerAfter === undefined) return []
+    const what = `decode, ${n / 2} to ${n} workers, half of the gain`
+    const peer = (peerAfter / peerBefore / 2).toFixed(2)
+    return atLeast(`${what} (zstd -t: ${peer})`, after, { by: 2 * before, target: 0.9 })
+  })
 }
 
 interface Against {

@@ -12,8 +12,12 @@ import { type BenchResults, type EntryResult, type Ratio, ratiosOf } from './res
 /** The groups in their order, with the headings of table and chart. */
 export const GROUP_TITLES: Readonly<Record<Group, string>> = {
   disk: 'disk image',
+  scaling: 'scaling',
   tree: 'file tree',
+  files: 'small files',
   pack: 'packing',
+  codec: 'codecs',
+  memory: 'memory',
 }
 
 /** The whole page of one run. */
@@ -21,35 +25,52 @@ export function renderMarkdown(results: BenchResults): string {
   const lines = [
     `# Bench of ${results.date}`,
     '',
-    `${machineText(results.machine)}; ${results.workers} workers, ${results.rounds} rounds,`,
+    `${machineText(results.machine)}; ${results.rounds} rounds,`,
     `zstd level ${results.level}, load before the run ${results.loadBefore.toFixed(1)}.`,
     '',
     ...inputLines(results),
     '',
-    '| what | MB/s | min–max | cores busy | peak MiB | packed MiB | equal |',
-    '|---|--:|--:|--:|--:|--:|---|',
-    ...results.entries.map(entryRow),
-    '',
-    ...ratioLines(ratiosOf(results.entries)),
+    ...results.cores.flatMap((cores) => coresLines(results, cores)),
     ...results.skipped.map(({ name, why }) => `- left out: ${name} (${why})`),
     ...Object.entries(results.versions).map(([name, version]) => `- ${name}: ${version}`),
     '',
     'Each command in a folder with the inputs; `out.*` does not exist before, or is allocated:',
     '',
     '```sh',
-    ...results.entries.flatMap(({ name, command }) => [`# ${name}`, command]),
+    ...commandsOf(results).flatMap(([name, command]) => [`# ${name}`, command]),
     '```',
   ]
   return `${lines.join('\n').trimEnd()}\n`
 }
 
 function inputLines({ input }: BenchResults): readonly string[] {
-  const { diskBytes, mappedBytes, files, fileBytes } = input
+  const { diskBytes, mappedBytes, files, fileBytes, smallFiles, smallFileBytes } = input
   return [
     `Input: an ext4 image of ${diskBytes / GIB} GiB with ${megabytes(mappedBytes)} MB of data;`,
-    `a tree of ${files} files with ${megabytes(fileBytes)} MB.`,
+    `a tree of ${files} files with ${megabytes(fileBytes)} MB,`,
+    `one of ${smallFiles} small files with ${megabytes(smallFileBytes)} MB;`,
+    `for the codecs files of ${megabytes(input.codecFileBytes)} MB.`,
   ]
 }
+
+/** The tables of one number of cores. */
+function coresLines({ entries }: BenchResults, cores: number): readonly string[] {
+  const own = entries.filter((entry) => entry.cores === cores)
+  return [
+    `## ${cores} cores, for osflash and for peers`,
+    '',
+    '| what | MB/s | min–max | cores busy | peak MiB | packed MiB | equal |',
+    '|---|--:|--:|--:|--:|--:|---|',
+    ...own.map(entryRow),
+    '',
+    ...ratioLines(ratiosOf(own)),
+  ]
+}
+
+/** Each command once, whatever the cores. */
+const commandsOf = ({ entries }: BenchResults): readonly (readonly [string, string])[] => [
+  ...new Map(entries.map(({ name, command }) => [name, command])),
+]
 
 function entryRow(entry: EntryResult): string {
   const { median, min, max } = entry.rate

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Entry } from '../../bench/entry.ts'
+import { type Entry, secondsPrinted } from '../../bench/entry.ts'
 import { measure, type Shell, shell } from '../../bench/measure.ts'
 
 let where: Shell
@@ -19,6 +19,7 @@ const entry = (run: string, more: Partial<Entry> = {}): Entry => ({
   kind: 'peer',
   title: 'x',
   needs: [],
+  reads: '',
   run,
   ...more,
 })
@@ -45,8 +46,16 @@ test('the whole process is timed, and its memory and processor time are seen', a
 })
 
 test('an entry may say itself what it took', async () => {
-  const { seconds } = await measure(where, entry('echo 0.25', { seconds: Number }))
-  expect(seconds).toBe(0.25)
+  const { wallSeconds, ...one } = await measure(where, entry('echo 0.25', { took: secondsPrinted }))
+  expect(one.seconds).toBe(0.25)
+  const both = await measure(where, entry('echo 100 300', { took: secondsPrinted }))
+  expect(both).toMatchObject({ seconds: 100, cpuSeconds: 300 })
+  expect(wallSeconds).toBeLessThan(100)
+})
+
+test('what is measured runs on as many processors as were asked for', async () => {
+  const counted = entry('nproc', { took: secondsPrinted })
+  expect((await measure({ ...where, cores: 1 }, counted)).seconds).toBe(1)
 })
 
 test('a failing command is no measurement', async () => {

@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest'
+import { codecEntries } from '../../bench/codec-entries.ts'
 import { diskEntries } from '../../bench/disk-entries.ts'
 import type { Entry } from '../../bench/entry.ts'
+import { memoryEntries } from '../../bench/memory-entries.ts'
 import { packEntries } from '../../bench/pack-entries.ts'
 import { planBench, runsOf } from '../../bench/plan.ts'
+import { frameFiles, scalingEntries, workerCounts } from '../../bench/scaling-entries.ts'
 import { treeEntries } from '../../bench/tree-entries.ts'
 
 const entry = (name: string, more: Partial<Entry> = {}): Entry => ({
@@ -11,6 +14,7 @@ const entry = (name: string, more: Partial<Entry> = {}): Entry => ({
   kind: 'peer',
   title: name,
   needs: [],
+  reads: '',
   run: 'true',
   ...more,
 })
@@ -52,17 +56,48 @@ test('an unknown name is refused, and the names that exist are given', () => {
   )
 })
 
-test('rounds go through all entries in turn', () => {
-  const order = runsOf([entry('a'), entry('b')], 2).map(({ round, entry }) => [round, entry.name])
-  expect(order).toEqual([
-    [1, 'a'],
-    [1, 'b'],
-    [2, 'a'],
-    [2, 'b'],
+test('with --large what is no main entry is left out, unless asked for', () => {
+  const mixed = [entry('a', { main: true }), entry('b')]
+  const large = { entries: mixed, mainOnly: true, programs }
+  expect(names(planBench({ ...large, only: [] }).entries)).toEqual(['a'])
+  expect(names(planBench({ ...large, only: ['b'] }).entries)).toEqual(['b'])
+})
+
+test('rounds go through all entries in turn, on few processors and on many', () => {
+  const entries = [
+    entry('a'),
+    entry('b'),
+    entry('once', { once: true }),
+    entry('widest', { widest: true }),
+  ]
+  const runs = runsOf(entries, { rounds: 2, cores: [2, 4] })
+  expect(runs.map(({ round, cores, entry }) => `${round} ${cores} ${entry.name}`)).toEqual([
+    ...['1 2 a', '1 2 b', '1 2 once'],
+    ...['1 4 a', '1 4 b', '1 4 once', '1 4 widest'],
+    ...['2 2 a', '2 2 b'],
+    ...['2 4 a', '2 4 b', '2 4 widest'],
   ])
 })
 
-const real = [...diskEntries, ...treeEntries, ...packEntries]
+test('workers double up to the number of processors, which is always among them', () => {
+  expect(workerCounts(1)).toEqual([1])
+  expect(workerCounts(4)).toEqual([1, 2, 4])
+  expect(workerCounts(6)).toEqual([1, 2, 4, 6])
+})
+
+test('the frames lie in so many files that every number of processes gets the same', () => {
+  expect(frameFiles([2, 1, 2, 4])).toBe(4)
+  expect(frameFiles([2, 6, 1, 2, 4, 6])).toBe(12)
+})
+
+const real = [
+  ...diskEntries,
+  ...scalingEntries(4),
+  ...treeEntries,
+  ...packEntries,
+  ...codecEntries,
+  ...memoryEntries,
+]
 
 test('every name is used once', () => {
   expect(new Set(names(real)).size).toBe(real.length)

@@ -14,11 +14,15 @@ test('the table', () => {
   expect(renderMarkdown(results)).toMatchInlineSnapshot(`
     "# Bench of 2027-01-31
 
-    Example(R) 9000, 4 cores, 16 GiB of memory, Linux 6.12; 4 workers, 3 rounds,
+    Example(R) 9000, 4 cores, 16 GiB of memory, Linux 6.12; 3 rounds,
     zstd level 3, load before the run 0.3.
 
     Input: an ext4 image of 2 GiB with 1000 MB of data;
-    a tree of 3 files with 500 MB.
+    a tree of 3 files with 500 MB,
+    one of 2 small files with 0 MB;
+    for the codecs files of 100 MB.
+
+    ## 4 cores, for osflash and for peers
 
     | what | MB/s | min–max | cores busy | peak MiB | packed MiB | equal |
     |---|--:|--:|--:|--:|--:|---|
@@ -63,9 +67,9 @@ test('the chart', () => {
     <text x="12" y="26" font-weight="bold">
     Example(R) 9000, 4 cores, 16 GiB of memory, Linux 6.12</text>
     <text x="12" y="48" font-weight="bold">
-    MB/s, median and spread of 3 rounds, 4 workers, 2027-01-31</text>
+    MB/s, median and spread of 3 rounds, 2027-01-31</text>
     <text x="12" y="70" font-weight="bold">
-    disk image</text>
+    disk image, 4 cores</text>
     <text x="344" y="92" text-anchor="end">write | x</text>
     <rect x="352" y="81" width="372.8" height="14" fill="#8b949e"/>
     <line x1="724.8" x2="818.0" y1="88" y2="88" stroke="#24292f" stroke-width="2"/>
@@ -109,5 +113,35 @@ test('the lower ceiling is the one that counts, and is named', () => {
   expect(ratiosOf(results.entries).map(({ what }) => what)).toEqual([
     'unpack / lower ceiling (decode)',
     'unpack / gpg, zstd, dd direct',
+  ])
+})
+
+test('each number of processors has tables and ratios of its own', () => {
+  const on2 = results.entries.map((entry) => ({ ...entry, cores: 2 }))
+  const both = { ...results, cores: [2, 4], entries: [...on2, ...results.entries] }
+  const page = renderMarkdown(both)
+  expect(page.match(/^## .*$/gm)).toEqual([
+    '## 2 cores, for osflash and for peers',
+    '## 4 cores, for osflash and for peers',
+  ])
+  expect(page.match(/unpack \/ gpg/g)).toHaveLength(2)
+  expect(page.match(/^# write$/gm)).toHaveLength(1)
+  expect(renderChart(both).match(/file tree, [24] cores/g)).toHaveLength(2)
+})
+
+test('a doubling of the workers is half of the gain, beside what the machine itself gives', () => {
+  const scaled = [
+    took({ name: 'decode-1', group: 'scaling', kind: 'osflash' }, 8),
+    took({ name: 'zstd-t-1', group: 'scaling', kind: 'ceiling' }, 4),
+    took({ name: 'decode-2', group: 'scaling', kind: 'osflash' }, 4),
+    took({ name: 'zstd-t-2', group: 'scaling', kind: 'ceiling' }, 2.5),
+  ]
+  expect(ratiosOf(scaled)).toEqual([
+    {
+      what: 'decode, 1 to 2 workers, half of the gain (zstd -t: 0.80)',
+      value: 1,
+      target: 0.9,
+      reached: true,
+    },
   ])
 })
