@@ -1,7 +1,8 @@
 #!/bin/sh
 # Sets up a checkout: system packages, then node_modules.
 #
-# 1. Ask dpkg which packages of packages.txt are missing; install only those.
+# 1. Ask dpkg which packages of packages.txt (and of the lists given) are missing; install only
+#    those.
 # 2. Not root (or no apt): print the line to run and exit 3.
 # 3. npm installs what package-lock.json says when node_modules is missing or older than it,
 #    beginning with Node 24, under which the rest is installed.
@@ -13,11 +14,14 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
 
+lists="scripts/packages.txt $*"
+
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-# Prints the packages of the list that are not installed, on one line.
+# Prints the packages of the lists that are not installed, on one line.
 missing_packages() {
-  wanted=$(sed -e 's/#.*//' scripts/packages.txt | tr -s '\n' ' ')
+  # shellcheck disable=SC2086 # names of files
+  wanted=$(sed -e 's/#.*//' $lists | tr -s '\n' ' ')
   # dpkg-query fails when it knows one of the names not at all; the others are still printed.
   installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' $wanted 2>/dev/null |
     awk '$2 == "installed" { print $1 }') || true

@@ -1,0 +1,60 @@
+/**
+ * `npm run bench:floor-proof`: shows that the floor sees a worker that is half as fast.
+ *
+ * 1. Copies the sources to a scratch folder in this checkout.
+ * 2. There, the worker of the unpacker does every job twice; nothing else is changed.
+ * 3. Compiles that copy and runs its floor, which must fail; a floor that passes is status 1.
+ *
+ * Takes two minutes. `npm run bench:floor` is the other half of the proof: it must pass.
+ */
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { run } from '../src/system/run.ts'
+import { makeScratch } from '../src/system/scratch.ts'
+
+const WORKER = 'src/unpack/decode-worker.ts'
+const COPIED = [
+  ...['src', 'bench', 'bin', 'scripts'],
+  ...['package.json', 'tsconfig.json', 'tsconfig.build.json'],
+]
+
+/** The worker's source, with every job done twice. */
+function slowed(source: string): string {
+  const changed = source.replace(
+    'answerJobs(parentPort, makeJobHandler)',
+    `answerJobs(parentPort, (setup: Parameters<typeof makeJobHandler>[0]) => {
+      const once = makeJobHandler(setup)
+      return (job) => {
+        once(job)
+        return once(job)
+      }
+    })`,
+  )
+  if (changed === source) throw new Error(`${WORKER} does not look as expected`)
+  return changed
+}
+
+const root = join(import.meta.dirname, '..')
+const parent = join(root, 'build')
+await mkdir(parent, { recursive: true })
+await using scratch = await makeScratch('floor-proof', parent)
+const inCopy = (...path: string[]): string => join(scratch.path, ...path)
+for (const name of COPIED) await cp(join(root, name), inCopy(name), { recursive: true })
+await writeFile(inCopy(WORKER), slowed(await readFile(inCopy(WORKER), 'utf8')))
+
+const cancel = new AbortController()
+process.once('SIGINT', () => cancel.abort())
+const inside = { cwd: scratch.path, signal: cancel.signal }
+await run(['npm', 'run', '--silent', 'build'], inside)
+const floor = await run([process.execPath, inCopy('bench', 'floor.ts')], {
+  ...inside,
+  statuses: [0, 1],
+})
+process.stdout.write(floor.stdout)
+const seen = floor.status === 1 && floor.stdout.includes('BELOW')
+process.stdout.write(
+  seen
+    ? 'floor-proof: ok: with every job done twice the floor fails\n'
+    : `floor-proof: FAILED: status ${floor.status} with every job done twice\n${floor.stderrTail}`,
+)
+process.exitCode = seen ? 0 : 1
