@@ -77,6 +77,28 @@ export async function secretKeysOf(
   return found
 }
 
+/** What `--identity` and `--passphrase-file` said. */
+interface IdentityOptions {
+  readonly identity?: readonly string[]
+  readonly passphraseFile?: string
+}
+
+/**
+ * The secret keys of a verb that cannot do without.
+ * @throws OsflashError `usage` when none was named, `io`, `decryption` or `trust` for the files
+ */
+export async function identitiesOf(
+  { identity, passphraseFile }: IdentityOptions,
+  signal: AbortSignal,
+): Promise<SecretKey[]> {
+  if (identity === undefined) {
+    throw new OsflashError('usage', 'no --identity given: the image cannot be decrypted', {
+      hints: ['--identity recipient.key'],
+    })
+  }
+  return secretKeysOf(identity, { passphraseFile, signal })
+}
+
 /** The passphrase in a file: everything up to the first line end. */
 export async function readPassphrase(path: string): Promise<string> {
   const text = (await readKeyFile(path)).toString('utf8')

@@ -8,6 +8,7 @@
  * stages inside its action.
  */
 
+import { verb as bench } from './bench.ts'
 import { verb as build } from './build.ts'
 import { verb as inspect } from './inspect.ts'
 import { verb as keygen } from './keygen.ts'
@@ -17,4 +18,4 @@ import { verb as unpack } from './unpack.ts'
 import type { Verb } from './verb.ts'
 import { verb as verify } from './verify.ts'
 
-export const verbs: readonly Verb[] = [keygen, build, pack, rewrap, inspect, verify, unpack]
+export const verbs: readonly Verb[] = [keygen, build, pack, rewrap, inspect, verify, unpack, bench]

@@ -13,7 +13,8 @@ import { formatBytes, formatDuration } from '../../units.ts'
 import { planUnpack, unpackDisk } from '../../unpack/unpack-disk.ts'
 import { unpackTree } from '../../unpack/unpack-tree.ts'
 import { counted } from '../count.ts'
-import { secretKeysOf, trustOf } from '../key-files.ts'
+import { refuseImageItself } from '../image-itself.ts'
+import { identitiesOf, trustOf } from '../key-files.ts'
 import { planFacts, renderPlan } from '../plan-text.ts'
 import type { ReadingOptions } from '../shared-options.ts'
 import type { VerbContext } from '../verb.ts'
@@ -35,7 +36,7 @@ export async function unpack(
   context: VerbContext,
 ): Promise<void> {
   const check = await trustOf(options)
-  await refuseImageItself(path, options.to)
+  await refuseImageItself(path, options.to, 'unpacking to')
   await using source = await openFileSource(path)
   const fileBytes = options.size === undefined ? {} : { fileBytes: options.size }
   if (options.dryRun) {
@@ -77,15 +78,6 @@ export async function unpack(
   tell(context, { to: options.to, startMs }, { ...report, verified: options.verify ?? false })
 }
 
-async function identitiesOf(options: UnpackVerbOptions, signal: AbortSignal) {
-  if (options.identity === undefined) {
-    throw new OsflashError('usage', 'no --identity given: the image cannot be decrypted', {
-      hints: ['--identity recipient.key'],
-    })
-  }
-  return secretKeysOf(options.identity, { passphraseFile: options.passphraseFile, signal })
-}
-
 /** An interrupted run that left a checkpoint: says how it goes on. */
 function resumable(error: unknown): unknown {
   if (!(error instanceof OsflashError) || error.code === 'refused') return error
@@ -116,17 +108,6 @@ function tell(
   const amount = `${formatBytes(report.bytes)} in ${counted(report.frames, 'frame')}`
   const text = `${to}: ${amount}, ${formatDuration(seconds)} (${rate}/s)${verified}\n`
   context.stdout.write(context.json ? `${JSON.stringify({ to, seconds, ...report })}\n` : text)
-}
-
-/** With `--force` the image would be overwritten while it is read. */
-async function refuseImageItself(image: string, to: string): Promise<void> {
-  const [one, other] = await Promise.all(
-    [image, to].map((path) => stat(path).catch(() => undefined)),
-  )
-  if (one === undefined || one.dev !== other?.dev || one.ino !== other.ino) return
-  throw new OsflashError('refused', `unpacking to ${to}: it is the image itself`, {
-    hints: ['choose another --to'],
-  })
 }
 
 /** Beside a file; for a device in the state folder of the system. */
