@@ -6,8 +6,8 @@
  * 3. Fewer than 4 cells of ZERO or UNUSED between DATA become DATA: a seek and a frame of their own
  *    cost more than 256 KiB of zeros, which pack to a few bytes.
  * 4. Each DATA extent is cut into frames of 4 MiB from its start, the last one shorter. A frame
- *    is given out as soon as nothing that follows can change it, so that the payload is read
- *    from the disk once: the frame is packed while its bytes are still in the page cache.
+ *    is given out as soon as nothing that follows can change it, so that the bytes read for the
+ *    scan are the ones packed, and few of them wait.
  *
  * The outcome depends on the cells alone, not on how many came at once nor on who read them.
  */
@@ -18,6 +18,9 @@ import { KIB } from '../../units.ts'
 export const CELL_BYTES = 64 * KIB
 /** Gaps of fewer cells than this, with DATA on both sides, become DATA. */
 const GAP_CELLS_MIN = 4
+
+/** A run of cells other than DATA is an extent from this length on. */
+export const GAP_BYTES_MIN = GAP_CELLS_MIN * CELL_BYTES
 
 /** Consecutive cells of one kind. */
 export interface CellRun {
@@ -69,6 +72,11 @@ export class ExtentPlanner {
       throw new RangeError(`${this.#cells} cells for ${this.#rawBytes} bytes`)
     }
     return this.#close()
+  }
+
+  /** The first byte that a frame may still begin with; those before it are settled. */
+  get settledBytes(): number {
+    return this.#open?.cut ?? this.#byteOf(this.#cells)
   }
 
   #addData(cells: number): FramePlan[] {

@@ -35,6 +35,8 @@ export interface PackSetup {
   readonly aead: Aead
   readonly chunkOctet: number
   readonly sessionKey: Uint8Array
+  /** What was read of the payloads, one run of memory, see raw-ring.ts. */
+  readonly rawSlots: Slots
   /** Packed frames, see `packedBound`. */
   readonly packedSlots: Slots
   /** Chunks, see chunk-slot.ts. */

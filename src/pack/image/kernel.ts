@@ -1,9 +1,10 @@
 /**
  * The work of one thread of the image writer, without the thread.
  *
- * 1. `scan` reads a window of a payload and says of each cell whether it is UNUSED (by the table),
- *    ZERO (by its bytes, so that holes make no difference) or DATA.
- * 2. `compress` reads the bytes of a frame, digests them raw and packs them into a slot.
+ * 1. `scan` reads a window of a payload into the ring and says of each cell whether it is UNUSED (by
+ *    the table), ZERO (by its bytes, so that holes make no difference) or DATA.
+ * 2. `compress` takes the bytes of a frame from the ring, digests them raw and packs them into a
+ *    slot.
  * 3. `seal` seals a chunk in its slot, digests the block and writes it to the spool file.
  * 4. `sha256` digests a member of the spool file; `copy` copies a part of it to the image.
  *
@@ -17,16 +18,17 @@ import { LIMITS } from '../../format/limits.ts'
 import { slotView } from '../../system/shared-buffers.ts'
 import type { Numbers } from '../../system/worker-pool.ts'
 import { blockOf, plainOf, saltOf, sealedOf } from './chunk-slot.ts'
-import { CELL_BYTES } from './extents.ts'
+import { CELL_BYTES, GAP_BYTES_MIN } from './extents.ts'
 import { readRange, writeRange } from './file-range.ts'
-import { OPERATION, type OpenedPayload, type PackSetup } from './jobs.ts'
+import { OPERATION, type PackSetup } from './jobs.ts'
 import { isUnused, zeroUnused } from './unused.ts'
 
 const ZERO_CELL = Buffer.alloc(CELL_BYTES)
 
 interface Kernel {
   readonly setup: PackSetup
-  readonly raw: Uint8Array
+  /** For a piece of a file, or a frame from both ends of the ring. */
+  readonly buffer: Uint8Array
   readonly compressor: Compressor
   /** The key of the segment last sealed from; segments are sealed one after another. */
   key: { readonly salt: Buffer; readonly segment: SegmentKey } | undefined
@@ -36,7 +38,7 @@ interface Kernel {
 export function makeKernel(setup: PackSetup): (job: Numbers) => Numbers {
   const kernel: Kernel = {
     setup,
-    raw: Buffer.allocUnsafeSlow(LIMITS.frameRawBytes),
+    buffer: Buffer.allocUnsafeSlow(LIMITS.frameRawBytes),
     compressor: makeCompressor(setup.codec, setup.level),
     key: undefined,
   }
@@ -58,26 +60,46 @@ export function makeKernel(setup: PackSetup): (job: Numbers) => Numbers {
   }
 }
 
-/** payload, offset, length -> kind of each cell: 0 DATA, 1 ZERO, 2 UNUSED, as in the index. */
-function scan(kernel: Kernel, [payload = -1, offset = 0, length = 0]: Numbers): Numbers {
-  const opened = payloadOf(kernel, payload)
-  const end = offset + length
+/** payload, offset, length, slot -> kind of each cell: 0 DATA, 1 ZERO, 2 UNUSED, as in the index. */
+function scan(
+  { setup }: Kernel,
+  [payload = -1, offset = 0, length = 0, slot = -1]: Numbers,
+): Numbers {
+  const opened = setup.payloads[payload]
+  if (opened === undefined) throw new RangeError(`no payload ${payload}`)
+  const { unused, fileOffset } = opened
+  const raw = slotView(setup.rawSlots, slot, length)
   const cells = Array.from({ length: Math.ceil(length / CELL_BYTES) }, (_, i) => i * CELL_BYTES)
-  if (isUnused(opened.unused, offset, end)) return cells.map(() => 2)
-  const raw = readRaw({ kernel, opened, offset, length })
+  if (isUnused(unused, offset, offset + length)) {
+    // A gap that is too short to be one becomes DATA, of zeros.
+    raw.fill(0, 0, GAP_BYTES_MIN)
+    return cells.map(() => 2)
+  }
+  readRange(opened, fileOffset + offset, raw)
+  zeroUnused(unused, offset, raw)
   return cells.map((at) => {
     const cell = raw.subarray(at, at + CELL_BYTES)
-    if (isUnused(opened.unused, offset + at, offset + at + cell.length)) return 2
+    if (isUnused(unused, offset + at, offset + at + cell.length)) return 2
     return Buffer.compare(cell, ZERO_CELL.subarray(0, cell.length)) === 0 ? 1 : 0
   })
 }
 
-/** payload, offset, length, slot -> packed length, BLAKE3 of the raw bytes. */
-function compress(kernel: Kernel, job: Numbers): Numbers {
-  const [payload = -1, offset = 0, length = 0, slot = -1] = job
-  const raw = readRaw({ kernel, opened: payloadOf(kernel, payload), offset, length })
+/** place in the ring, length, slot -> packed length, BLAKE3 of the raw bytes. */
+function compress(kernel: Kernel, [at = 0, length = 0, slot = -1]: Numbers): Numbers {
+  const raw = ringBytes(kernel, at, length)
   const out = slotView(kernel.setup.packedSlots, slot)
   return [kernel.compressor.compress(raw, out), ...blake3(raw)]
+}
+
+/** A run of bytes in the ring; one that goes on at its start is put together first. */
+function ringBytes({ setup, buffer }: Kernel, at: number, length: number): Uint8Array {
+  const { memory, base, slotBytes, count } = setup.rawSlots
+  const atEnd = Math.min(length, count * slotBytes - at)
+  const end = new Uint8Array(memory, base + at, atEnd)
+  if (atEnd === length) return end
+  buffer.set(end)
+  buffer.set(new Uint8Array(memory, base, length - atEnd), atEnd)
+  return buffer.subarray(0, length)
 }
 
 /** slot, index, plaintext bytes, last (1 or 0), place in the spool file -> BLAKE3 of the block. */
@@ -111,34 +133,13 @@ function copy(kernel: Kernel, [from = 0, to = 0, bytes = 0]: Numbers): Numbers {
 }
 
 function eachPiece(
-  { raw }: Kernel,
+  { buffer }: Kernel,
   bytes: number,
   use: (piece: Uint8Array, at: number) => void,
 ): void {
-  for (let at = 0; at < bytes; at += raw.length) {
-    use(raw.subarray(0, Math.min(raw.length, bytes - at)), at)
+  for (let at = 0; at < bytes; at += buffer.length) {
+    use(buffer.subarray(0, Math.min(buffer.length, bytes - at)), at)
   }
-}
-
-interface RawRange {
-  readonly kernel: Kernel
-  readonly opened: OpenedPayload
-  readonly offset: number
-  readonly length: number
-}
-
-/** The bytes of a payload; those not in use are zero, whatever the file holds. */
-function readRaw({ kernel, opened, offset, length }: RawRange): Uint8Array {
-  const raw = kernel.raw.subarray(0, length)
-  readRange(opened, opened.fileOffset + offset, raw)
-  zeroUnused(opened.unused, offset, raw)
-  return raw
-}
-
-function payloadOf(kernel: Kernel, payload: number): OpenedPayload {
-  const opened = kernel.setup.payloads[payload]
-  if (opened === undefined) throw new RangeError(`no payload ${payload}`)
-  return opened
 }
 
 function segmentKey(kernel: Kernel, salt: Uint8Array): SegmentKey {

@@ -1,7 +1,7 @@
 /**
  * All payloads through the workers into the spool file.
  *
- *   scan windows ─▶ frames ─▶ N workers: read, digest, pack ─▶ chunks ─▶ N workers: seal, write
+ *   N workers: read windows ─▶ frames ─▶ N workers: digest, pack ─▶ chunks ─▶ N workers: seal, write
  *
  * 1. Scanning, packing and sealing overlap, also from one payload to the next.
  * 2. Frames are packed in any order and taken in theirs, so that the outcome does not depend on
@@ -14,6 +14,7 @@ import { SlotQueue, slotView } from '../../system/shared-buffers.ts'
 import { inOrder } from './in-order.ts'
 import type { PackSetup } from './jobs.ts'
 import { type PackedPayload, PayloadWriter } from './payload-writer.ts'
+import { RawRing } from './raw-ring.ts'
 import { type Scanned, type ScanPayload, scanPayloads } from './scan.ts'
 import type { PackJobs } from './workers.ts'
 
@@ -49,8 +50,11 @@ export async function packPayloads(
     (payload) => new PayloadWriter({ setup, workers, slots }, { ...payload, spoolEnd }),
   )
   const ahead = setup.packedSlots.count - 1
-  const items = scanPayloads(payloads, { workers, ahead, emit })
-  const work = (item: Scanned, slot: number): Promise<Packed> => packFrame(context, item, slot)
+  const ring = new RawRing(setup.rawSlots.count)
+  // Half as many windows as frames: reading is so much faster than packing.
+  const items = scanPayloads(payloads, { workers, ring, ahead: Math.ceil(ahead / 2), emit })
+  const work = (item: Scanned, slot: number): Promise<Packed> =>
+    packFrame({ workers, ring }, item, slot)
   const finished: Promise<PackedPayload>[] = []
   let before = 0
   for await (const item of inOrder({ items, ahead, work })) {
@@ -72,10 +76,22 @@ export async function packPayloads(
   return await Promise.all(finished)
 }
 
-async function packFrame(context: PackContext, item: Scanned, slot: number): Promise<Packed> {
+interface FramePacking {
+  readonly workers: PackJobs
+  readonly ring: RawRing
+}
+
+async function packFrame(packing: FramePacking, item: Scanned, slot: number): Promise<Packed> {
   if (item.kind === 'extents') return item
-  const { length, digest } = await context.workers.compress(item, slot)
-  return { ...item, slot, packedLength: length, digest }
+  const { workers, ring } = packing
+  try {
+    const frame = { at: item.raw.at, length: item.length }
+    const { length, digest } = await workers.compress(frame, slot)
+    return { ...item, slot, packedLength: length, digest }
+  } finally {
+    // Also after a failure: a window that waits must come to its own.
+    ring.release(item.raw)
+  }
 }
 
 function frameOf(item: Extract<Packed, { kind: 'frame' }>) {

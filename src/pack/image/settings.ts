@@ -19,6 +19,7 @@ import type { Aead, CodecName } from '../../format/manifest.ts'
 import { makeSlots } from '../../system/shared-buffers.ts'
 import { chunkSlotBytes } from './chunk-slot.ts'
 import type { PackSetup } from './jobs.ts'
+import { WINDOW_BYTES } from './raw-ring.ts'
 
 export interface PackOptions {
   /** Path of the image. */
@@ -110,6 +111,8 @@ export function makeSetup(settings: Settings, parts: SetupParts): PackSetup {
     level,
     aead,
     chunkOctet,
+    // Those of the frames under way, one that crosses into the next, and the windows ahead.
+    rawSlots: makeSlots(3 * workers + 3, WINDOW_BYTES),
     // One of them is in use by the main thread.
     packedSlots: makeSlots(2 * workers + 1, packedBound(LIMITS.frameRawBytes)),
     // Two more: chunk 0, which is kept until its segment ends, and the one being filled.

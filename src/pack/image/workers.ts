@@ -20,12 +20,18 @@ export interface PayloadRange {
   readonly length: number
 }
 
+/** A frame in the ring of raw slots. */
+export interface RawFrame {
+  readonly at: number
+  readonly length: number
+}
+
 /** The jobs, as calls. */
 export interface PackJobs {
-  /** The cells of a range that begins at a cell and is at most a frame long. */
-  scan(range: PayloadRange): Promise<readonly CellRun[]>
-  /** Packs a frame into packed slot `slot`. */
-  compress(frame: PayloadRange, slot: number): Promise<{ length: number; digest: Uint8Array }>
+  /** Reads a range that begins at a cell into raw slot `slot`, and gives its cells. */
+  scan(range: PayloadRange, slot: number): Promise<readonly CellRun[]>
+  /** Packs `length` bytes from `at` of the ring of raw slots into packed slot `slot`. */
+  compress(frame: RawFrame, slot: number): Promise<{ length: number; digest: Uint8Array }>
   /** Seals a chunk and writes its block at `place`; gives the block's digest. */
   seal(chunk: ChunkInSlot, place: number): Promise<Uint8Array>
   /** SHA-256 of a range of the spool file. */
@@ -70,10 +76,10 @@ export function startPackWorkers(setup: PackSetup, options: PackWorkersOptions):
 /** The calls over anything that does jobs as a kernel does. */
 export function packJobs(run: (job: Numbers) => Promise<Numbers>): PackJobs {
   return {
-    scan: async ({ payload, offset, length }) =>
-      runsOf(await run([OPERATION.scan, payload, offset, length])),
-    compress: async ({ payload, offset, length }, slot) => {
-      const answer = await run([OPERATION.compress, payload, offset, length, slot])
+    scan: async ({ payload, offset, length }, slot) =>
+      runsOf(await run([OPERATION.scan, payload, offset, length, slot])),
+    compress: async ({ at, length }, slot) => {
+      const answer = await run([OPERATION.compress, at, length, slot])
       const [packed = 0, ...digest] = answer
       return { length: packed, digest: Uint8Array.from(digest) }
     },

@@ -6,6 +6,7 @@ import { LIMITS } from '../../../src/format/limits.ts'
 import { chunkSlotBytes } from '../../../src/pack/image/chunk-slot.ts'
 import type { OpenedPayload, PackSetup } from '../../../src/pack/image/jobs.ts'
 import { makeKernel } from '../../../src/pack/image/kernel.ts'
+import { WINDOW_BYTES } from '../../../src/pack/image/raw-ring.ts'
 import { makeRangeTable } from '../../../src/pack/image/unused.ts'
 import { packJobs } from '../../../src/pack/image/workers.ts'
 import type { ByteRange } from '../../../src/pack/source.ts'
@@ -15,6 +16,7 @@ import { makeFolder } from './fixtures.ts'
 /** Small chunks, so that little data makes many. */
 export const CHUNK_OCTET = 6
 export const CHUNK_BYTES = 4_096
+export const RAW_SLOTS = 12
 export const SESSION_KEY = Buffer.alloc(32, 0x5a)
 
 export interface InlinePayload {
@@ -49,6 +51,7 @@ export async function makeInlineJobs(payloads: readonly InlinePayload[], chunkSl
     aead: 'ocb',
     chunkOctet: CHUNK_OCTET,
     sessionKey: SESSION_KEY,
+    rawSlots: makeSlots(RAW_SLOTS, WINDOW_BYTES),
     packedSlots: makeSlots(2, packedBound(LIMITS.frameRawBytes)),
     chunkSlots: makeSlots(chunkSlots, chunkSlotBytes(CHUNK_BYTES)),
   }

@@ -6,10 +6,11 @@ import { describe, expect, it } from 'vitest'
 import { deriveSegmentKey, openChunk } from '../../../src/encrypt/seipd.ts'
 import { makeDecompressor } from '../../../src/format/codec.ts'
 import { plainOf, saltOf } from '../../../src/pack/image/chunk-slot.ts'
+import { WINDOW_BYTES } from '../../../src/pack/image/raw-ring.ts'
 import { slotView } from '../../../src/system/shared-buffers.ts'
 import { KIB, MIB } from '../../../src/units.ts'
 import { noise, range } from './fixtures.ts'
-import { CHUNK_OCTET, makeInlineJobs, SESSION_KEY } from './inline-jobs.ts'
+import { CHUNK_OCTET, makeInlineJobs, RAW_SLOTS, SESSION_KEY } from './inline-jobs.ts'
 
 const CELL = 64 * KIB
 const SALT = Buffer.alloc(32, 3)
@@ -42,7 +43,7 @@ describe('scan', () => {
           if (kind !== 'zero') raw[places[kind]] = 1
         }
         await using inline = await makeInlineJobs([{ raw }])
-        const runs = await inline.jobs.scan({ payload: 0, offset: 0, length: raw.length })
+        const runs = await inline.jobs.scan({ payload: 0, offset: 0, length: raw.length }, 3)
         const cells = runs.flatMap(({ kind, cells }) => Array.from({ length: cells }, () => kind))
         expect(cells).toEqual(kinds.map((kind) => (kind === 'zero' ? 'zero' : 'data')))
       }),
@@ -56,7 +57,7 @@ describe('scan', () => {
     raw[3 * CELL + 10] = 1
     const unused = [range(0, CELL), range(CELL, 10), range(2 * CELL, 20), range(3 * CELL, 10)]
     await using inline = await makeInlineJobs([{ raw, unused }])
-    expect(await inline.jobs.scan({ payload: 0, offset: 0, length: raw.length })).toEqual([
+    expect(await inline.jobs.scan({ payload: 0, offset: 0, length: raw.length }, 3)).toEqual([
       { kind: 'unused', cells: 1 },
       { kind: 'zero', cells: 2 },
       { kind: 'data', cells: 1 },
@@ -66,28 +67,47 @@ describe('scan', () => {
   it('does not read a window that is unused as a whole', async () => {
     const unused = [range(0, 8 * CELL)]
     await using inline = await makeInlineJobs([{ raw: noise(CELL, 1), unused, bytes: 8 * CELL }])
+    const slot = slotView(inline.setup.rawSlots, 0)
+    slot.fill(7)
     // The file has one cell: reading the others would fail.
-    expect(await inline.jobs.scan({ payload: 0, offset: 0, length: 8 * CELL })).toEqual([
+    expect(await inline.jobs.scan({ payload: 0, offset: 0, length: 8 * CELL }, 0)).toEqual([
       { kind: 'unused', cells: 8 },
     ])
+    // As much as may become DATA: nothing of an earlier window.
+    expect(slot.indexOf(7)).toBe(4 * CELL)
   })
 })
 
 describe('compress', () => {
-  it('packs the bytes of the range, unused ones as zeros, and digests what it packed', async () => {
-    const raw = noise(MIB, 2)
-    await using inline = await makeInlineJobs([
-      { raw: Buffer.alloc(10) },
-      { raw, unused: [range(1_000, 500)] },
-    ])
-    const frame = { payload: 1, offset: 900, length: 300_000 }
+  /** Reads `raw` from a file into slots that follow each other, then packs a frame of it. */
+  async function packed(raw: Buffer, firstSlot: number, frame: { at: number; length: number }) {
+    const unused = [range(1_000, 500)]
+    await using inline = await makeInlineJobs([{ raw: Buffer.alloc(10) }, { raw, unused }])
+    for (let offset = 0; offset < raw.length; offset += WINDOW_BYTES) {
+      const length = Math.min(WINDOW_BYTES, raw.length - offset)
+      const slot = (firstSlot + offset / WINDOW_BYTES) % RAW_SLOTS
+      await inline.jobs.scan({ payload: 1, offset, length }, slot)
+    }
     const { length, digest } = await inline.jobs.compress(frame, 1)
-    const expected = Buffer.from(raw.subarray(900, 300_900)).fill(0, 100, 600)
     const out = Buffer.alloc(frame.length)
-    const packed = slotView(inline.setup.packedSlots, 1, length)
-    makeDecompressor('zstd').decompress(packed, out)
+    const bytes = slotView(inline.setup.packedSlots, 1, length)
+    makeDecompressor('zstd').decompress(bytes, out)
+    return { out, digest: Buffer.from(digest) }
+  }
+
+  it.each([
+    ['in one window', 2, 900, 300_000],
+    ['across two windows', 2, 3 * MIB, 3 * MIB],
+    ['from the end of the ring to its start', RAW_SLOTS - 1, 3 * MIB, 3 * MIB],
+    ['up to the end of the ring', RAW_SLOTS - 1, 900, 4 * MIB - 900],
+    ['of all the ring behind its start', RAW_SLOTS - 1, 4 * MIB, 2 * MIB],
+  ])('packs a frame %s, unused bytes as zeros, and digests it', async (_, slot, from, length) => {
+    const raw = noise(6 * MIB, 2)
+    const at = (slot * WINDOW_BYTES + from) % (RAW_SLOTS * WINDOW_BYTES)
+    const { out, digest } = await packed(raw, slot, { at, length })
+    const expected = Buffer.from(raw).fill(0, 1_000, 1_500).subarray(from, from + length)
     expect(out.equals(expected)).toBe(true)
-    expect(Buffer.from(digest).equals(blake3(expected))).toBe(true)
+    expect(digest.equals(blake3(expected))).toBe(true)
   })
 })
 
@@ -158,5 +178,5 @@ it('refuses operations and payloads that are not there', async () => {
   await using inline = await makeInlineJobs([{ raw: noise(10, 1) }])
   expect(() => inline.kernel([99])).toThrow('no operation 99')
   expect(() => inline.kernel([])).toThrow(RangeError)
-  await expect(inline.jobs.scan({ payload: 1, offset: 0, length: 1 })).rejects.toThrow(RangeError)
+  await expect(inline.jobs.scan({ payload: 1, offset: 0, length: 1 }, 0)).rejects.toThrow(RangeError)
 })

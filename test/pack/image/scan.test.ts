@@ -3,11 +3,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ProgressEvent } from '../../../src/events.ts'
 import type { Extent, ExtentKind } from '../../../src/format/index.ts'
+import { RawRing, WINDOW_BYTES } from '../../../src/pack/image/raw-ring.ts'
 import { type Scanned, scanPayloads } from '../../../src/pack/image/scan.ts'
 import type { ByteRange } from '../../../src/pack/source.ts'
+import type { Slots } from '../../../src/system/shared-buffers.ts'
 import { KIB, MIB } from '../../../src/units.ts'
 import { range } from './fixtures.ts'
-import { makeInlineJobs } from './inline-jobs.ts'
+import { makeInlineJobs, RAW_SLOTS } from './inline-jobs.ts'
 
 const CELL = 64 * KIB
 
@@ -17,17 +19,15 @@ interface Given {
 }
 
 /** The extents by the rules, from the bytes as they are. */
-function expectedExtents({ raw, unused }: Given): Extent[] {
-  const used = Buffer.from(raw)
+function expectedExtents(given: Given): Extent[] {
+  const { raw, unused } = given
+  const bytes = used(given)
   const free = new Uint8Array(raw.length)
-  for (const { offset, length } of unused) {
-    used.fill(0, offset, offset + length)
-    free.fill(1, offset, offset + length)
-  }
+  for (const { offset, length } of unused) free.fill(1, offset, offset + length)
   const kinds: ExtentKind[] = []
   for (let at = 0; at < raw.length; at += CELL) {
     const isFree = free.subarray(at, at + CELL).every((one) => one === 1)
-    const isZero = used.subarray(at, at + CELL).every((one) => one === 0)
+    const isZero = bytes.subarray(at, at + CELL).every((one) => one === 0)
     kinds.push(isFree ? 'unused' : isZero ? 'zero' : 'data')
   }
   const text = kinds.map((kind) => kind.charAt(0)).join('')
@@ -42,16 +42,36 @@ function expectedExtents({ raw, unused }: Given): Extent[] {
   })
 }
 
+/** The bytes of a payload as they are packed. */
+function used(given: Given | undefined): Buffer {
+  const bytes = Buffer.from(given?.raw ?? [])
+  for (const { offset, length } of given?.unused ?? []) bytes.fill(0, offset, offset + length)
+  return bytes
+}
+
+/** The bytes of a frame in the ring. */
+function inRing({ memory }: Slots, { raw, length }: Extract<Scanned, { kind: 'frame' }>): Buffer {
+  const ring = Buffer.from(memory, 0, RAW_SLOTS * WINDOW_BYTES)
+  const end = ring.subarray(raw.at, raw.at + length)
+  return Buffer.concat([end, ring.subarray(0, length - end.length)])
+}
+
 async function scan(given: readonly Given[], ahead: number) {
   await using inline = await makeInlineJobs(given)
   const events: ProgressEvent[] = []
   const emit = (event: ProgressEvent): void => void events.push(event)
   const payloads = given.map(({ raw }, i) => ({ name: `p${i}`, rawBytes: raw.length }))
   const out: Scanned[] = []
-  for await (const item of scanPayloads(payloads, { workers: inline.jobs, ahead, emit })) {
+  const ring = new RawRing(RAW_SLOTS)
+  for await (const item of scanPayloads(payloads, { workers: inline.jobs, ring, ahead, emit })) {
     out.push(item)
+    if (item.kind === 'extents') continue
+    const end = item.offset + item.length
+    const expected = used(given[item.payload]).subarray(item.offset, end)
+    expect(inRing(inline.setup.rawSlots, item).equals(expected)).toBe(true)
+    ring.release(item.raw)
   }
-  return { out, events }
+  return { out, events, ring }
 }
 
 const payload: fc.Arbitrary<Given> = fc
@@ -99,6 +119,16 @@ describe('scanPayloads', () => {
     )
   })
 
+  it('gives every window back', async () => {
+    const raw = Buffer.alloc(100 * MIB + 1, 1)
+    raw.fill(0, 50 * MIB, 70 * MIB)
+    const { ring } = await scan([{ raw, unused: [] }, { raw: raw.subarray(0, 5), unused: [] }], 3)
+    let ready = 0
+    for (let i = 0; i < RAW_SLOTS; i += 1) void ring.take().ready.then(() => (ready += 1))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(ready).toBe(RAW_SLOTS)
+  })
+
   it('starts and ends its phase, also when nobody asks for the rest', async () => {
     const { events } = await scan([{ raw: Buffer.alloc(9 * MIB), unused: [] }], 2)
     const states = events.flatMap((event) => (event.event === 'phase' ? [event.state] : []))
@@ -107,6 +137,7 @@ describe('scanPayloads', () => {
     const seen: ProgressEvent[] = []
     const context = {
       workers: inline.jobs,
+      ring: new RawRing(RAW_SLOTS),
       ahead: 2,
       emit: (e: ProgressEvent) => void seen.push(e),
     }
