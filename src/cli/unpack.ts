@@ -4,6 +4,7 @@
  * 1. Options and their help; what they do is in actions/unpack.ts.
  * 2. The action is loaded when the verb is run, because its stages take long to load.
  */
+import { startDecodeThreads } from '../unpack/decode-threads.ts'
 import type { UnpackVerbOptions } from './actions/unpack.ts'
 import { readingOptions, size } from './shared-options.ts'
 import type { Verb } from './verb.ts'
@@ -38,8 +39,10 @@ Examples:
 A block device is overwritten. It is refused while anything on it is mounted or in use.`,
       )
       .action(async (path: string, options: UnpackVerbOptions) => {
+        // They take as long to start as what follows to load.
+        await using threads = options.dryRun ? undefined : startDecodeThreads(options.workers)
         const { unpack } = await import('./actions/unpack.ts')
-        await unpack(path, options, context)
+        await unpack(path, { ...options, ...(threads && { threads }) }, context)
       })
   },
 }

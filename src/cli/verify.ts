@@ -4,6 +4,7 @@
  * 1. Without an identity: signatures and all digests; with one, every frame.
  * 2. What it does is loaded when it is run: actions/verify.ts.
  */
+import { startDecodeThreads } from '../unpack/decode-threads.ts'
 import { type ReadingOptions, readingOptions } from './shared-options.ts'
 import type { Verb } from './verb.ts'
 
@@ -23,8 +24,10 @@ Examples:
   osflash verify debian-13.osimg --trust signer.pub --identity recipient.key`,
       )
       .action(async (path: string, options: ReadingOptions) => {
+        // They take as long to start as what follows to load.
+        await using threads = startDecodeThreads(options.workers)
         const { verify } = await import('./actions/verify.ts')
-        await verify(path, options, context)
+        await verify(path, { ...options, threads }, context)
       })
   },
 }

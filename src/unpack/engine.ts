@@ -12,13 +12,11 @@
  *
  * Not promised: that frames reach the sink in order.
  */
-import { availableParallelism } from 'node:os'
 import type { Source } from '../deliver/source.ts'
 import { throwIfCancelled } from '../errors.ts'
 import type { Aead } from '../format/manifest.ts'
-import { moduleBeside } from '../system/module-url.ts'
 import { makeSlots, SlotQueue, type Slots, slotView } from '../system/shared-buffers.ts'
-import { startWorkerPool, type WorkerPool } from '../system/worker-pool.ts'
+import type { WorkerPool } from '../system/worker-pool.ts'
 import {
   type BlockRun,
   blocksNumbers,
@@ -28,6 +26,7 @@ import {
   zeroNumbers,
 } from './decode-jobs.ts'
 import type { KernelSetup } from './decode-kernel.ts'
+import { type DecodeThreads, startDecodeThreads } from './decode-threads.ts'
 import { type FrameJob, slotSizes } from './frame-job.ts'
 import type { LoadedPayload } from './payload.ts'
 import { makeStageTable, type StageTimes, stageSeconds } from './stage-times.ts'
@@ -80,17 +79,6 @@ export interface Engine extends AsyncDisposable {
   isZero(length: number, read: (raw: Uint8Array) => Promise<void>): Promise<boolean>
   /** Where the time went since the start. */
   stages(): StageTimes
-}
-
-/** Threads that load what decoding needs, and wait. */
-export type DecodeThreads = WorkerPool
-
-/**
- * Starts threads before the image is known: they load while its signature is checked.
- * @param workers number of threads; default: one for each processor
- */
-export function startDecodeThreads(workers = availableParallelism()): DecodeThreads {
-  return startWorkerPool({ workers, module: moduleBeside(import.meta.url, './decode-worker.ts') })
 }
 
 /** Lays out the shared memory and tells the threads. Close it with `await using`. */

@@ -20,16 +20,23 @@ import { decryptSessionKey } from '../encrypt/session-key.ts'
 import { ioError, OsflashError } from '../errors.ts'
 import { type Emit, inPhase } from '../events.ts'
 import { holdLock } from '../system/lock.ts'
-import { type CheckpointKey, readCheckpoint, removeCheckpoint } from './checkpoint.ts'
-import { startDecodeThreads, startEngine } from './engine.ts'
+import {
+  type CheckpointKey,
+  type DiskProgress,
+  readCheckpoint,
+  removeCheckpoint,
+} from './checkpoint.ts'
+import { type DecodeThreads, startDecodeThreads } from './decode-threads.ts'
+import { sumLengths } from './disk-range.ts'
+import { startEngine } from './engine.ts'
 import { type CheckSignatures, expectKind, type OpenImage, openImage } from './image.ts'
 import { type LoadedPayload, loadPayloads } from './payload.ts'
 import { checkPlan, type DiskPlan, planDisk } from './plan.ts'
+import { LANES_BESIDE_WRITING } from './read-back.ts'
 import { lookAtTarget, openTarget, type TargetOptions, type TargetPlace } from './target.ts'
+import { depthLimits } from './write-depth.ts'
+import type { StageTimes } from './stage-times.ts'
 import { type WriteReport, writeDisk } from './write-disk.ts'
-
-/** Frames that may be on their way to the disk at a time. */
-const WRITES_IN_FLIGHT = 6
 
 export interface UnpackOptions {
   readonly source: Source
@@ -45,6 +52,8 @@ export interface UnpackOptions {
   /** Where the checkpoint is kept. */
   readonly checkpointPath: string
   readonly workers?: number
+  /** Threads that were started before; they are ended with the run. */
+  readonly threads?: DecodeThreads
   readonly emit: Emit
   readonly signal?: AbortSignal
 }
@@ -52,28 +61,29 @@ export interface UnpackOptions {
 export interface UnpackReport extends WriteReport {
   readonly diskBytes: number
   readonly plan: DiskPlan
+  readonly stages: StageTimes
 }
 
 /** @throws OsflashError of any code; before `writing` starts, nothing was written */
 export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> {
   const { emit } = options
-  await using threads = startDecodeThreads(options.workers)
+  await using threads = options.threads ?? startDecodeThreads(options.workers)
   const { image, payloads, sessionKey } = await inPhase(emit, 'opening', () => open(options))
   const wanted = targetOptions(options, image)
   await using _lock = await holdLock(await lockName(options.to), `writing to ${options.to}`)
   const place = await lookAtTarget(wanted)
   const plan = checkedPlan(image, payloads, place)
-  const framesDone = options.resume ? await resumeFrom(options, { image, place, plan }) : 0
+  const done = options.resume ? await resumeFrom(options, { image, place, plan }) : undefined
   // Before the first change: it would say of the new bytes what was true of the old.
-  if (framesDone === 0) await removeCheckpoint(options.checkpointPath)
-  await using target = await openTarget(wanted, place, framesDone > 0)
+  if (done === undefined) await removeCheckpoint(options.checkpointPath)
+  await using target = await openTarget(wanted, place, done !== undefined)
   const key = checkpointKey(image, target.bytes, target.identity)
   await using engine = startEngine({
     source: options.source,
     payloads,
     aead: image.manifest.encryption.aead,
     sessionKey,
-    sinkDepth: WRITES_IN_FLIGHT,
+    sinkDepth: depthLimits(target.diskKind).most + (options.verify ? LANES_BESIDE_WRITING : 0),
     threads,
     ...signalOf(options),
   })
@@ -81,15 +91,15 @@ export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> 
     plan,
     target,
     engine,
-    framesDone,
     checkpoint: { path: options.checkpointPath, key },
+    ...(done === undefined ? {} : { done }),
     verify: options.verify,
     emit,
     ...signalOf(options),
   })
   await target.publish()
   await removeCheckpoint(options.checkpointPath)
-  return { ...report, diskBytes: place.bytes, plan }
+  return { ...report, diskBytes: place.bytes, plan, stages: engine.stages() }
 }
 
 async function open(options: Pick<UnpackOptions, 'source' | 'check' | 'identities'>): Promise<{
@@ -159,20 +169,24 @@ interface ResumeFrom {
   readonly plan: DiskPlan
 }
 
-/** Frames of the body that need not be written again. */
-async function resumeFrom(options: UnpackOptions, from: ResumeFrom): Promise<number> {
+/** What need not be done again; nothing of a target that has to be begun. */
+async function resumeFrom(
+  options: UnpackOptions,
+  from: ResumeFrom,
+): Promise<DiskProgress | undefined> {
   const { checkpointPath: path, emit } = options
   const { bytes, identity } = from.place
-  const frames =
+  const done =
     identity === undefined
       ? undefined
       : await readCheckpoint(path, checkpointKey(from.image, bytes, identity))
-  if (frames === undefined) {
+  if (done === undefined) {
     emit({ event: 'note', text: `no checkpoint at ${path}: from the start` })
-    return 0
+    return undefined
   }
-  if (frames <= from.plan.body.length) return frames
-  throw new OsflashError('refused', `reading ${path}: it counts more frames than there are`, {
+  const { body, zero } = from.plan
+  if (done.frames <= body.length && done.zeroedBytes <= sumLengths(zero)) return done
+  throw new OsflashError('refused', `reading ${path}: it counts more than there is`, {
     hints: ['run without --resume to start again'],
   })
 }

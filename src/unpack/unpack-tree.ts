@@ -19,10 +19,12 @@ import { type Emit, inPhase } from '../events.ts'
 import { enforce } from '../format/limits.ts'
 import { run } from '../system/run.ts'
 import { MIB } from '../units.ts'
-import { type Engine, startDecodeThreads, startEngine } from './engine.ts'
+import { type DecodeThreads, startDecodeThreads } from './decode-threads.ts'
+import { type Engine, startEngine } from './engine.ts'
 import { frameJobs } from './frame-job.ts'
 import { type CheckSignatures, expectKind, openImage } from './image.ts'
 import { type LoadedPayload, loadPayloads } from './payload.ts'
+import type { StageTimes } from './stage-times.ts'
 import { openTreeSink, type TreeSink } from './tree/tree-sink.ts'
 import { openTarget, prepareTarget } from './tree/tree-target.ts'
 
@@ -37,6 +39,8 @@ export interface UnpackTreeOptions {
   /** Empty or not there yet; an image of several trees makes a folder for each. */
   readonly directory: string
   readonly workers?: number
+  /** Threads that were started before; they are ended with the run. */
+  readonly threads?: DecodeThreads
   readonly emit: Emit
   readonly signal: AbortSignal
 }
@@ -45,12 +49,13 @@ export interface UnpackTreeReport {
   readonly entries: number
   readonly bytes: number
   readonly frames: number
+  readonly stages: StageTimes
 }
 
 /** @throws OsflashError of any code; what was made stays for the operator to look at */
 export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTreeReport> {
   const { source, emit, signal } = options
-  await using threads = startDecodeThreads(options.workers)
+  await using threads = options.threads ?? startDecodeThreads(options.workers)
   const image = await openImage(source, options.check)
   expectKind(image, 'tree')
   const sessionKey = await decryptSessionKey(image.keysBytes, options.identities)
@@ -71,7 +76,7 @@ export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTree
   await inPhase(emit, 'flushing', () => flush(options.directory, signal))
   const entries = payloads.reduce((sum, payload) => sum + entriesOf(payload), 0)
   const frames = payloads.reduce((sum, { index }) => sum + index.frames.length, 0)
-  return { entries, bytes, frames }
+  return { entries, bytes, frames, stages: engine.stages() }
 }
 
 /** Gives the number of bytes of all tars. */

@@ -13,7 +13,8 @@ import { SEGMENT_HEADER_BYTES, type SegmentGeometry, TAG_BYTES } from '../encryp
 import { decryptSessionKey } from '../encrypt/session-key.ts'
 import { OsflashError, throwIfCancelled } from '../errors.ts'
 import { type Emit, inPhase } from '../events.ts'
-import { type Engine, startDecodeThreads, startEngine } from './engine.ts'
+import { type DecodeThreads, startDecodeThreads } from './decode-threads.ts'
+import { type Engine, startEngine } from './engine.ts'
 import { type FrameJob, frameJobs } from './frame-job.ts'
 import { type CheckSignatures, type OpenImage, openImage } from './image.ts'
 import { type LoadedPayload, type LoadedSegment, loadPayloads } from './payload.ts'
@@ -24,6 +25,8 @@ export interface VerifyOptions {
   /** Empty: digests and signatures only. */
   readonly identities: readonly SecretKey[]
   readonly workers?: number
+  /** Threads that were started before; they are ended with the run. */
+  readonly threads?: DecodeThreads
   readonly emit: Emit
   readonly signal?: AbortSignal
 }
@@ -40,7 +43,7 @@ export interface VerifyReport {
 /** @throws OsflashError `signature`, `digest`, `format`, `limit`, `decryption`, with the place */
 export async function verifyImage(options: VerifyOptions): Promise<VerifyReport> {
   const { emit, source, identities } = options
-  await using threads = startDecodeThreads(options.workers)
+  await using threads = options.threads ?? startDecodeThreads(options.workers)
   const image = await openImage(source, options.check)
   const opens = identities.length > 0
   const sessionKey = opens ? await decryptSessionKey(image.keysBytes, identities) : undefined

@@ -10,6 +10,7 @@ import { basename, dirname, join } from 'node:path'
 import { openFileSource } from '../../deliver/file.ts'
 import { OsflashError } from '../../errors.ts'
 import { formatBytes, formatDuration } from '../../units.ts'
+import type { DecodeThreads } from '../../unpack/decode-threads.ts'
 import { planUnpack, unpackDisk } from '../../unpack/unpack-disk.ts'
 import { unpackTree } from '../../unpack/unpack-tree.ts'
 import { counted } from '../count.ts'
@@ -27,6 +28,8 @@ export interface UnpackVerbOptions extends ReadingOptions {
   readonly verify?: boolean
   readonly dryRun?: boolean
   readonly checkpoint?: string
+  /** Started while this module was loaded. */
+  readonly threads?: DecodeThreads
 }
 
 /** @throws OsflashError whatever a stage refuses; with a checkpoint left, how to go on */
@@ -54,9 +57,11 @@ export async function unpack(
     return
   }
   const identities = await identitiesOf(options, context.signal)
-  const { emit, signal } = context
-  const workers = options.workers === undefined ? {} : { workers: options.workers }
-  const common = { source, check, identities, emit, signal, ...workers }
+  const stats = options.stats ? collectStats(context.emit) : undefined
+  const { signal } = context
+  const emit = stats?.emit ?? context.emit
+  const threads = options.threads === undefined ? {} : { threads: options.threads }
+  const common = { source, check, identities, emit, signal, ...threads }
   const startMs = performance.now()
   if (await isDirectory(options.to)) {
     const report = await unpackTree({ ...common, directory: options.to })

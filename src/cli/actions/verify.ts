@@ -6,16 +6,22 @@
  */
 import { openFileSource } from '../../deliver/file.ts'
 import { formatBytes } from '../../units.ts'
+import type { DecodeThreads } from '../../unpack/decode-threads.ts'
 import { verifyImage } from '../../unpack/verify.ts'
 import { counted } from '../count.ts'
 import { secretKeysOf, trustOf } from '../key-files.ts'
 import type { ReadingOptions } from '../shared-options.ts'
 import type { VerbContext } from '../verb.ts'
 
+interface VerifyVerbOptions extends ReadingOptions {
+  /** Started while this module was loaded. */
+  readonly threads: DecodeThreads
+}
+
 /** @throws OsflashError `signature`, `digest`, `decryption`, `format` and what reading gives */
 export async function verify(
   path: string,
-  options: ReadingOptions,
+  options: VerifyVerbOptions,
   context: VerbContext,
 ): Promise<void> {
   const check = await trustOf(options)
@@ -23,14 +29,13 @@ export async function verify(
   const { passphraseFile, identity = [] } = options
   const identities = await secretKeysOf(identity, { passphraseFile, signal })
   await using source = await openFileSource(path)
-  const workers = options.workers === undefined ? {} : { workers: options.workers }
   const { image, ...counts } = await verifyImage({
     source,
     check,
     identities,
     emit,
     signal,
-    ...workers,
+    threads: options.threads,
   })
   const signers = image.signers.map((signer) => signer.primaryFingerprint)
   const report = { path, ok: true, signers, ...counts }
