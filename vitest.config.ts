@@ -37,6 +37,15 @@ export default defineConfig({
           hookTimeout: 4 * MINUTE_MS,
         },
       },
+      {
+        // `npm run bench:kernel`; a part of no test run.
+        test: {
+          name: 'kernel',
+          include: [],
+          benchmark: { include: ['bench/kernel/*.bench.ts'] },
+          testTimeout: 2 * MINUTE_MS,
+        },
+      },
       folder('architecture', MINUTE_MS),
       folder('cli-scripts', 2 * MINUTE_MS),
       ...SLOW.map((name) => folder(name, 20 * MINUTE_MS)),
