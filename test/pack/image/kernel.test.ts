@@ -105,7 +105,9 @@ describe('compress', () => {
     const raw = noise(6 * MIB, 2)
     const at = (slot * WINDOW_BYTES + from) % (RAW_SLOTS * WINDOW_BYTES)
     const { out, digest } = await packed(raw, slot, { at, length })
-    const expected = Buffer.from(raw).fill(0, 1_000, 1_500).subarray(from, from + length)
+    const expected = Buffer.from(raw)
+      .fill(0, 1_000, 1_500)
+      .subarray(from, from + length)
     expect(out.equals(expected)).toBe(true)
     expect(digest.equals(blake3(expected))).toBe(true)
   })
@@ -178,5 +180,7 @@ it('refuses operations and payloads that are not there', async () => {
   await using inline = await makeInlineJobs([{ raw: noise(10, 1) }])
   expect(() => inline.kernel([99])).toThrow('no operation 99')
   expect(() => inline.kernel([])).toThrow(RangeError)
-  await expect(inline.jobs.scan({ payload: 1, offset: 0, length: 1 }, 0)).rejects.toThrow(RangeError)
+  await expect(inline.jobs.scan({ payload: 1, offset: 0, length: 1 }, 0)).rejects.toThrow(
+    RangeError,
+  )
 })

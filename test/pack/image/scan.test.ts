@@ -122,7 +122,13 @@ describe('scanPayloads', () => {
   it('gives every window back', async () => {
     const raw = Buffer.alloc(100 * MIB + 1, 1)
     raw.fill(0, 50 * MIB, 70 * MIB)
-    const { ring } = await scan([{ raw, unused: [] }, { raw: raw.subarray(0, 5), unused: [] }], 3)
+    const { ring } = await scan(
+      [
+        { raw, unused: [] },
+        { raw: raw.subarray(0, 5), unused: [] },
+      ],
+      3,
+    )
     let ready = 0
     for (let i = 0; i < RAW_SLOTS; i += 1) void ring.take().ready.then(() => (ready += 1))
     await new Promise((resolve) => setImmediate(resolve))
