@@ -27,6 +27,7 @@ export const verb: Verb = {
       .option('--verify', 'read back what was written, past the page cache')
       .option('--dry-run', 'print the plan and write nothing')
       .option('--checkpoint <file>', 'where to remember how far it is')
+      .option('--stats', 'say where the time went, and which stage limited')
     readingOptions(command)
       .addHelpText(
         'after',

@@ -33,9 +33,9 @@ import { type CheckSignatures, expectKind, type OpenImage, openImage } from './i
 import { type LoadedPayload, loadPayloads } from './payload.ts'
 import { checkPlan, type DiskPlan, planDisk } from './plan.ts'
 import { LANES_BESIDE_WRITING } from './read-back.ts'
+import type { StageTimes } from './stage-times.ts'
 import { lookAtTarget, openTarget, type TargetOptions, type TargetPlace } from './target.ts'
 import { depthLimits } from './write-depth.ts'
-import type { StageTimes } from './stage-times.ts'
 import { type WriteReport, writeDisk } from './write-disk.ts'
 
 export interface UnpackOptions {
@@ -180,7 +180,8 @@ async function resumeFrom(
     identity === undefined
       ? undefined
       : await readCheckpoint(path, checkpointKey(from.image, bytes, identity))
-  if (done === undefined) {
+  // Without a frame there is nothing by which to know the disk again.
+  if (done === undefined || done.frames === 0) {
     emit({ event: 'note', text: `no checkpoint at ${path}: from the start` })
     return undefined
   }

@@ -17,7 +17,9 @@ import { counted } from '../count.ts'
 import { refuseImageItself } from '../image-itself.ts'
 import { identitiesOf, trustOf } from '../key-files.ts'
 import { planFacts, renderPlan } from '../plan-text.ts'
+import { collectStats, type RunStats } from '../run-stats.ts'
 import type { ReadingOptions } from '../shared-options.ts'
+import { renderStats } from '../stats-text.ts'
 import type { VerbContext } from '../verb.ts'
 
 export interface UnpackVerbOptions extends ReadingOptions {
@@ -28,6 +30,7 @@ export interface UnpackVerbOptions extends ReadingOptions {
   readonly verify?: boolean
   readonly dryRun?: boolean
   readonly checkpoint?: string
+  readonly stats?: boolean
   /** Started while this module was loaded. */
   readonly threads?: DecodeThreads
 }
@@ -64,12 +67,16 @@ export async function unpack(
   const common = { source, check, identities, emit, signal, ...threads }
   const startMs = performance.now()
   if (await isDirectory(options.to)) {
-    const report = await unpackTree({ ...common, directory: options.to })
-    tell(context, { to: options.to, startMs }, { ...report })
+    const { stages, ...report } = await unpackTree({ ...common, directory: options.to })
+    tell(context, { to: options.to, startMs, stats: stats?.finish(stages, report.bytes) }, report)
     return
   }
   const checkpoint = await checkpointPath(options)
-  const { plan: _, ...report } = await unpackDisk({
+  const {
+    plan: _,
+    stages,
+    ...report
+  } = await unpackDisk({
     ...common,
     ...fileBytes,
     to: options.to,
@@ -80,7 +87,8 @@ export async function unpack(
   }).catch(async (error: unknown) => {
     throw (await exists(checkpoint)) ? resumable(error) : error
   })
-  tell(context, { to: options.to, startMs }, { ...report, verified: options.verify ?? false })
+  const written = { to: options.to, startMs, stats: stats?.finish(stages, report.bytes) }
+  tell(context, written, { ...report, verified: options.verify ?? false })
 }
 
 /** An interrupted run that left a checkpoint: says how it goes on. */
@@ -100,11 +108,12 @@ const exists = (path: string): Promise<boolean> =>
 interface Written {
   readonly to: string
   readonly startMs: number
+  readonly stats: RunStats | undefined
 }
 
 function tell(
   context: VerbContext,
-  { to, startMs }: Written,
+  { to, startMs, stats }: Written,
   report: { readonly bytes: number; readonly frames: number; readonly verified?: boolean },
 ): void {
   const seconds = (performance.now() - startMs) / 1000
@@ -112,7 +121,9 @@ function tell(
   const verified = report.verified ? ', read back and equal' : ''
   const amount = `${formatBytes(report.bytes)} in ${counted(report.frames, 'frame')}`
   const text = `${to}: ${amount}, ${formatDuration(seconds)} (${rate}/s)${verified}\n`
-  context.stdout.write(context.json ? `${JSON.stringify({ to, seconds, ...report })}\n` : text)
+  const split = stats === undefined ? '' : `\n${renderStats(stats, report.bytes)}`
+  const result = { to, seconds, ...report, ...(stats && { stats }) }
+  context.stdout.write(context.json ? `${JSON.stringify(result)}\n` : `${text}${split}`)
 }
 
 /** Beside a file; for a device in the state folder of the system. */

@@ -1,0 +1,50 @@
+/**
+ * What limited a run that is over, from the clocks of its engine. Pure arithmetic.
+ *
+ * 1. Threads that were busy nearly all the time are the limit: the stage that cost them most.
+ * 2. Else they waited for frames to come or to go: the longer of both waits is the limit. In a run
+ *    that reads slowly many reads are under way and the sink is empty, and the other way round.
+ *
+ * Not promised: a sharp answer where two resources are equally fast; `busy` tells.
+ */
+import type { StageTimes } from '../stage-times.ts'
+import { costliest, type StageName } from './model.ts'
+
+/** Above this the threads are the limit; the rest is the first and the last frames of a run. */
+const BUSY_MIN = 0.75
+
+export interface EndedRun {
+  readonly stages: StageTimes
+  /** Bytes of data that were moved. */
+  readonly bytes: number
+  /** While frames were moved, flushing included. */
+  readonly seconds: number
+  readonly flushSeconds: number
+}
+
+export interface RunSplit {
+  readonly seconds: number
+  readonly bytesPerSecond: number
+  /** Part of the threads' time in which they worked, 0 to 1. */
+  readonly busy: number
+  /** Seconds in which threads had nothing to do, over all of them. */
+  readonly waitingSeconds: number
+  readonly limit: StageName
+}
+
+/** The split of one run. */
+export function splitRun({ stages, bytes, seconds, flushSeconds }: EndedRun): RunSplit {
+  const { threads, digest, open, decompress, compare, read, sink } = stages
+  const worked = digest + open + decompress + compare
+  const all = threads * seconds
+  const busy = all === 0 ? 0 : Math.min(1, worked / all)
+  const writing = sink + flushSeconds
+  const waitedFor = read > writing ? 'read' : 'write'
+  return {
+    seconds,
+    bytesPerSecond: seconds === 0 ? 0 : bytes / seconds,
+    busy,
+    waitingSeconds: Math.max(0, all - worked),
+    limit: busy >= BUSY_MIN ? costliest(stages) : waitedFor,
+  }
+}

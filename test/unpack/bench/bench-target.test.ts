@@ -1,0 +1,141 @@
+/** What measuring writes to, and what is left of it. */
+import { mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { holdLock } from '../../../src/system/lock.ts'
+import { makeScratch } from '../../../src/system/scratch.ts'
+import { KIB, MIB } from '../../../src/units.ts'
+import {
+  type BenchTargetOptions,
+  lookAtBenchTarget,
+  openBenchTarget,
+} from '../../../src/unpack/bench/bench-target.ts'
+
+const FRAME_BYTES = 64 * KIB
+
+async function scratchFolder(): Promise<string> {
+  const scratch = await makeScratch('bench-target')
+  onTestFinished(() => scratch[Symbol.asyncDispose]())
+  return scratch.path
+}
+
+const openAt = (to: string, options: Partial<BenchTargetOptions> = {}) =>
+  openBenchTarget({ to, overwrite: false, frameBytes: FRAME_BYTES, ...options })
+
+/** A file full of sevens. */
+async function oldFile(bytes: number): Promise<string> {
+  const path = join(await scratchFolder(), 'old.img')
+  await writeFile(path, Buffer.alloc(bytes, 7))
+  return path
+}
+
+it('makes a file that has no name while it is written', async () => {
+  const folder = await scratchFolder()
+  await using target = await openAt(join(folder, 'disk.img'))
+  await target.write(0, FRAME_BYTES)
+  await target.write(100_000, 1_000)
+  await target.sync()
+  expect(target.kind).toBe('new')
+  expect(await readdir(folder)).toEqual([])
+})
+
+it('makes such a file in a directory that it is given', async () => {
+  const folder = await scratchFolder()
+  await mkdir(join(folder, 'here'))
+  await using target = await openAt(join(folder, 'here'))
+  await target.write(1, FRAME_BYTES)
+  expect(target.kind).toBe('new')
+  expect(await readdir(join(folder, 'here'))).toEqual([])
+})
+
+it('leaves alone what an interrupted unpack left beside the name', async () => {
+  const folder = await scratchFolder()
+  await writeFile(join(folder, 'disk.img.partial'), 'begun')
+  await using target = await openAt(join(folder, 'disk.img'))
+  await target.write(0, FRAME_BYTES)
+  expect(await readdir(folder)).toEqual(['disk.img.partial'])
+  expect(await readFile(join(folder, 'disk.img.partial'), 'utf8')).toBe('begun')
+})
+
+it('says what is wrong with a place that is not there', async () => {
+  const missing = join(await scratchFolder(), 'none', 'disk.img')
+  await expect(openAt(missing)).rejects.toMatchObject({ code: 'io' })
+  await expect(openAt(missing)).rejects.toThrow(/no such file or directory/)
+})
+
+it('refuses what exists, and leaves it as it is', async () => {
+  const path = await oldFile(4 * MIB)
+  const refusal = openAt(path)
+  await expect(refusal).rejects.toMatchObject({ code: 'refused' })
+  await expect(refusal).rejects.toThrow(`measuring ${path}: it exists and would be overwritten`)
+  expect((await readFile(path)).every((byte) => byte === 7)).toBe(true)
+})
+
+it('looks without touching: what would be lost, or nothing', async () => {
+  const path = await oldFile(4 * MIB)
+  const place = await lookAtBenchTarget({ to: path, overwrite: true })
+  expect(place).toMatchObject({ kind: 'file', bytes: 4 * MIB })
+  expect(await lookAtBenchTarget({ to: `${path}.new`, overwrite: false })).toBeUndefined()
+  expect((await readFile(path)).every((byte) => byte === 7)).toBe(true)
+})
+
+it('overwrites what exists when told to: noise between two ends of zeros, no more', async () => {
+  const path = await oldFile(4 * MIB)
+  {
+    await using target = await openAt(path, { overwrite: true })
+    expect(target.kind).toBe('file')
+    for (let number = 0; number < 100; number += 1) await target.write(number, FRAME_BYTES)
+    await target.sync()
+  }
+  const bytes = await readFile(path)
+  expect(bytes.length).toBe(4 * MIB)
+  const isZero = (part: Buffer): boolean => part.every((byte) => byte === 0)
+  expect(isZero(bytes.subarray(0, MIB))).toBe(true)
+  expect(isZero(bytes.subarray(-MIB))).toBe(true)
+  // Sevens in random bytes come once in 256; a page of them is what was there before.
+  const old = Buffer.alloc(4 * KIB, 7)
+  expect(bytes.subarray(MIB, -MIB).includes(old)).toBe(false)
+})
+
+it('rounds a frame up to whole pages, and never leaves the file', async () => {
+  const path = await oldFile(2 * MIB + 2 * FRAME_BYTES)
+  {
+    await using target = await openAt(path, { overwrite: true, frameBytes: FRAME_BYTES - 1 })
+    for (const length of [1, 511, 4_097, FRAME_BYTES - 1]) await target.write(length, length)
+    await target.sync()
+  }
+  expect((await stat(path)).size).toBe(2 * MIB + 2 * FRAME_BYTES)
+})
+
+it('refuses what is too small for one frame', async () => {
+  const path = await oldFile(2 * MIB + FRAME_BYTES - 4_096)
+  const refusal = openAt(path, { overwrite: true })
+  await expect(refusal).rejects.toMatchObject({ code: 'refused' })
+  await expect(refusal).rejects.toThrow(/are too few/)
+  expect((await readFile(path)).every((byte) => byte === 7)).toBe(true)
+})
+
+it('refuses what another osflash writes to, also through a link', async () => {
+  const path = await oldFile(4 * MIB)
+  await symlink(path, `${path}.link`)
+  await using _lock = await holdLock(path, 'unpacking')
+  const refusal = openAt(`${path}.link`, { overwrite: true })
+  await expect(refusal).rejects.toThrow(/another osflash is at it/)
+  expect((await readFile(path)).every((byte) => byte === 7)).toBe(true)
+})
+
+it('gives the lock back', async () => {
+  const path = await oldFile(4 * MIB)
+  for (let turn = 0; turn < 2; turn += 1) {
+    await using target = await openAt(path, { overwrite: true })
+    await target.write(turn, FRAME_BYTES)
+  }
+  await truncate(path, MIB)
+  await expect(openAt(path, { overwrite: true })).rejects.toThrow(/are too few/)
+  await using _lock = await holdLock(path, 'unpacking')
+})
+
+it('is no target for what is neither file nor disk', async () => {
+  const refusal = openAt('/dev/null', { overwrite: true })
+  await expect(refusal).rejects.toMatchObject({ code: 'refused' })
+})
