@@ -5,7 +5,7 @@
  *    never probed, so that a raw disk cannot pose as a format that names other files.
  * 2. A disk with a GPT gives one payload a partition; the table itself becomes the layout. What
  *    lies between partitions is left out.
- * 3. Any other disk is one payload, table and all.
+ * 3. Any other disk is one payload, table and all; it may be a file system without a table.
  * 4. Free blocks of a clean ext4 file system need not be written.
  *
  * Not promised: a look into LVM, RAID or encrypted partitions; they are bytes.
@@ -35,7 +35,9 @@ export async function importDisk(
   return inPhase(context.emit, 'reading the disk', async () => {
     const disk = await openDisk(path, context)
     const table = readTable(disk)
-    const parts = table === undefined ? wholeDisk(disk) : await partitioned(disk, table, context)
+    const parts = await (table === undefined
+      ? wholeDisk(disk, context)
+      : partitioned(disk, table, context))
     return {
       ...description,
       created: new Date(context.sourceDateEpoch * 1000).toISOString(),
@@ -119,12 +121,14 @@ function readTable({ start, sectorBytes, shown }: Disk): Table | undefined {
 
 type DiskParts = Pick<ImageSource, 'disk' | 'payloads'>
 
-function wholeDisk(disk: Disk): DiskParts {
+async function wholeDisk(disk: Disk, context: BuildContext): Promise<DiskParts> {
+  const region = { offset: 0, length: disk.bytes }
+  const { unused } = await probeRegion(disk.path, region, context)
   const sectorBytes = disk.sectorBytes ?? 512
   const minimumBytes = alignUp(disk.bytes, sectorBytes)
   return {
     disk: { sectorBytes, minimumBytes, table: { kind: 'none' }, partitions: [] },
-    payloads: [payload(disk, 'disk', { offset: 0, length: disk.bytes, unused: [] })],
+    payloads: [payload(disk, 'disk', { ...region, unused })],
   }
 }
 

@@ -2,8 +2,9 @@
  * What is in a region of a disk: `blkid` names the file system, `dumpe2fs` its free blocks.
  *
  * 1. Both read at an offset of the file, so no loop device is needed.
- * 2. Free blocks of ext4 count only when the journal is empty: one that waits for recovery may
- *    hold newer bitmaps than the disk.
+ * 2. Free blocks of ext4 count only when the file system was unmounted cleanly: a journal that
+ *    waits for recovery may hold newer bitmaps than the disk.
+ * 3. The two must name the same file system, so that the bitmaps are those of this region.
  *
  * Not promised: that a file system is sound.
  */
@@ -54,22 +55,24 @@ export async function probeRegion(
       ...(uuid === undefined ? {} : { uuid }),
       ...(label === undefined ? {} : { label }),
     },
-    unused: kind === 'ext4' ? await freeBlocks(path, region, context) : [],
+    unused: kind === 'ext4' ? await freeBlocks({ path, region, uuid }, context) : [],
   }
 }
 
-async function freeBlocks(
-  path: string,
-  region: Region,
-  context: BuildContext,
-): Promise<readonly ByteRange[]> {
+interface Ext4 {
+  readonly path: string
+  readonly region: Region
+  /** What blkid calls it. */
+  readonly uuid: string | undefined
+}
+
+async function freeBlocks(ext4: Ext4, context: BuildContext): Promise<readonly ByteRange[]> {
   try {
-    const stdout = await describeExt4(path, region, context)
-    const features = /^Filesystem features:(.*)$/m.exec(stdout)?.[1] ?? ''
-    if (/\b(needs_recovery|bigalloc)\b/.test(features)) return []
+    const stdout = await describeExt4(ext4, context)
+    if (!isSettled(stdout, ext4.uuid)) return []
     const usage = parseDumpe2fs(stdout)
     // A file system that claims more than its partition is not to be trusted with anything.
-    if (usage.blocks * usage.blockBytes > region.length) return []
+    if (usage.blocks * usage.blockBytes > ext4.region.length) return []
     return unusedRanges(usage)
   } catch (error) {
     const harmless = error instanceof OsflashError && error.code === 'process'
@@ -78,8 +81,26 @@ async function freeBlocks(
   }
 }
 
-/** dumpe2fs knows no offset in every version, so it gets a sparse copy of the region. */
-async function describeExt4(path: string, region: Region, context: BuildContext): Promise<string> {
+/** Whether the bitmaps say what is free, and are those of the file system that is asked for. */
+function isSettled(description: string, uuid: string | undefined): boolean {
+  const field = (name: string): string | undefined =>
+    new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(description)?.[1]
+  if (/\b(needs_recovery|bigalloc)\b/.test(field('Filesystem features') ?? '')) return false
+  return field('Filesystem state') === 'clean' && field('Filesystem UUID') === uuid
+}
+
+/** dumpe2fs knows no offset in every version; where it fails, it gets a sparse copy. */
+async function describeExt4({ path, region }: Ext4, context: BuildContext): Promise<string> {
+  // e2fsprogs takes what follows a question mark as options.
+  if (!path.includes('?')) {
+    const place = region.offset === 0 ? path : `${path}?offset=${region.offset}`
+    const { status, stdout } = await runTool(context, ['dumpe2fs', place], { statuses: [0, 1] })
+    if (status === 0) return stdout
+  }
+  return describeCopy(path, region, context)
+}
+
+async function describeCopy(path: string, region: Region, context: BuildContext): Promise<string> {
   const copy = join(context.scratch, 'ext4-to-describe')
   const input = [`if=${path}`, 'iflag=skip_bytes,count_bytes', `skip=${region.offset}`]
   const output = [`of=${copy}`, `count=${region.length}`, 'bs=1M', 'conv=sparse', 'status=none']

@@ -1,4 +1,4 @@
-import { mkdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -41,6 +41,18 @@ async function gptDisk(folder: string): Promise<string> {
   return disk
 }
 
+/** A file system of 24 MiB with one file, and no table. */
+async function bareExt4(folder: string, name: string): Promise<string> {
+  const disk = join(folder, 'made.raw')
+  const files = join(folder, 'files')
+  await mkdir(files)
+  await writeFile(join(files, 'hello'), 'hello\n')
+  await run(['/sbin/mke2fs', '-q', '-t', 'ext4', '-d', files, disk, '24M'])
+  // e2fsprogs takes what follows a question mark as options.
+  await rename(disk, join(folder, name))
+  return join(folder, name)
+}
+
 describe('a disk', () => {
   test('with a GPT becomes one payload a partition, free blocks left out', async () => {
     await using scratch = await makeScratch('import-test')
@@ -68,6 +80,37 @@ describe('a disk', () => {
     await run(['/sbin/debugfs', '-w', '-R', 'feature needs_recovery', at])
     expect((await imported(disk, scratch.path)).payloads[1]?.unused).toEqual([])
   })
+
+  test.each([
+    ['needs_recovery', 'feature needs_recovery'],
+    ['was not unmounted', 'set_super_value state 0'],
+    ['found errors', 'set_super_value state 3'],
+  ])('with ext4 that %s has no unused blocks', async (_, request) => {
+    await using scratch = await makeScratch('import-test')
+    const disk = await bareExt4(scratch.path, 'disk.raw')
+    expect((await imported(disk, scratch.path, 'clean')).payloads[0]?.unused).not.toEqual([])
+    await run(['/sbin/debugfs', '-w', '-R', request, disk])
+    expect((await imported(disk, scratch.path, 'marked')).payloads[0]?.unused).toEqual([])
+  })
+
+  test.each(['disk.raw', 'what?.raw'])(
+    'that is ext4 without a table (%s) is one payload, free blocks left out',
+    async (name) => {
+      await using scratch = await makeScratch('import-test')
+      const disk = await bareExt4(scratch.path, name)
+      const source = await imported(disk, scratch.path)
+      expect(source.disk?.partitions).toEqual([])
+      const [payload] = source.payloads
+      expect(payload).toMatchObject({ name: 'disk', range: { offset: 0, length: 24 * MIB } })
+      expect(payload?.unused.length).toBeGreaterThan(0)
+      const bytes = await readFile(disk)
+      for (const { offset, length } of payload?.unused ?? []) {
+        bytes.fill(0xff, offset, offset + length)
+      }
+      await writeFile(join(scratch.path, 'damaged'), bytes)
+      await run(['/sbin/e2fsck', '-fn', join(scratch.path, 'damaged')])
+    },
+  )
 
   test.each(['qcow2', 'vhdx', 'vmdk'])('as %s gives what the raw disk gives', async (format) => {
     await using scratch = await makeScratch('import-test')
