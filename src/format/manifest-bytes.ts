@@ -6,11 +6,15 @@
  * 2. `parseManifest` takes the bytes whose signature held, and no others: size, UTF-8, depth,
  *    canonical form, schema, rules, in this order.
  */
-import type { z } from 'zod'
+import type { core } from 'zod/mini'
+import en from 'zod/v4/locales/en.js'
 import { OsflashError } from '../errors.ts'
 import { enforce } from './limits.ts'
 import { type Manifest, manifestSchema } from './manifest.ts'
 import { checkManifest } from './manifest-rules.ts'
+
+/** Once a run: compiling the schema to a function takes longer than it saves. */
+const PARSING = { error: en().localeError, jitless: true } as const
 
 /** The canonical bytes of a manifest. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -26,7 +30,7 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   const source = decodeUtf8(bytes)
   enforce('manifestDepth', nestingDepth(source), 'manifest.json')
   const value = parseCanonicalJson(source)
-  const result = manifestSchema.safeParse(value)
+  const result = manifestSchema.safeParse(value, PARSING)
   if (!result.success) throw malformed(describeIssue(result.error))
   checkManifest(result.data)
   return result.data
@@ -68,7 +72,7 @@ function nestingDepth(source: string): number {
   return deepest
 }
 
-function describeIssue(error: z.ZodError): string {
+function describeIssue(error: core.$ZodError): string {
   const first = error.issues[0]
   if (first === undefined) return 'does not fit the schema'
   return `${first.path.join('.') || 'top level'}: ${first.message}`
