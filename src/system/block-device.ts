@@ -9,6 +9,7 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { ioError } from '../errors.ts'
+import { type DiskKind, deviceNumber, diskKindOf } from './disk-kind.ts'
 
 /** Sysfs counts in these, whatever the sector size of the device. */
 const SYSFS_SECTOR_BYTES = 512
@@ -17,7 +18,8 @@ export interface BlockDevice {
   readonly path: string
   readonly bytes: number
   readonly sectorBytes: number
-  readonly rotational: boolean
+  /** Its class, for the number of writes in flight. */
+  readonly kind: DiskKind
   /** WWN or serial number where the device has one, else its number and its start. */
   readonly identity: string
   /** Who uses it, in words; empty when nobody does. */
@@ -38,21 +40,13 @@ export async function describeBlockDevice(path: string): Promise<BlockDevice | u
       path,
       bytes: (await readNumber(join(sysfs, 'size'))) * SYSFS_SECTOR_BYTES,
       sectorBytes: await readNumber(join(queue, 'logical_block_size')),
-      rotational: (await readNumber(join(queue, 'rotational'))) === 1,
+      kind: await diskKindOf(rdev),
       identity: await identityOf(sysfs, deviceNumber(rdev)),
       users: await findUsers(sysfs),
     }
   } catch (cause) {
     throw ioError(`looking at ${path}`, cause)
   }
-}
-
-/** `major:minor`, from Linux's 64-bit encoding. */
-function deviceNumber(rdev: number): string {
-  const number = BigInt(rdev)
-  const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n)
-  const minor = (number & 0xffn) | ((number >> 12n) & 0xffffff00n)
-  return `${major}:${minor}`
 }
 
 /** A disk keeps its WWN and serial number; `major:minor` is good until the next start at best. */

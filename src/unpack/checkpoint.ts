@@ -3,9 +3,8 @@
  *
  * 1. Frames are numbered in the order of the plan; `FrameCounter` knows up to which one all are
  *    written, whatever the order in which they end.
- * 2. After each `CHECKPOINT_BYTES` of them the target is flushed, and only then is the number
- *    written down: to a new file, flushed, renamed. Writing goes on meanwhile, for as many bytes
- *    again; then it waits for the flush.
+ * 2. Now and then (saver.ts) the target is flushed, and only then is the number written down: to
+ *    a new file, flushed, renamed. With it goes how much of the ranges of zeros is done.
  * 3. So a run that is cut repeats at most the frames under way and those of two checkpoints.
  * 4. A checkpoint is bound to the bytes of the manifest, and to the size and identity of the
  *    target; some of the frames that it counts are read back before they are skipped.
@@ -14,21 +13,23 @@ import { open, readFile, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
-import { MIB } from '../units.ts'
-
-export const CHECKPOINT_BYTES = 32 * MIB
 
 const schema = z.strictObject({
-  format: z.literal('osflash-checkpoint/1'),
+  format: z.literal('osflash-checkpoint/2'),
   manifestDigest: z.string(),
   targetBytes: z.number().int().min(0),
   /** This very file or disk (target.ts). */
   targetIdentity: z.string(),
   /** Frames of the body that are safe on the target, counted in the order of the plan. */
   frames: z.number().int().min(0),
+  /** Bytes that are zero on the target, counted through the ranges of the plan. */
+  zeroedBytes: z.number().int().min(0),
 })
 
 export type Checkpoint = z.infer<typeof schema>
+
+/** How far a disk is: both count what is safe on it, in the order of the plan. */
+export type DiskProgress = Pick<Checkpoint, 'frames' | 'zeroedBytes'>
 
 /** What a checkpoint belongs to. */
 export interface CheckpointKey {
@@ -38,13 +39,13 @@ export interface CheckpointKey {
 }
 
 /**
- * The number of frames that need not be written again; `undefined` without a checkpoint.
+ * What need not be done again; `undefined` without a checkpoint.
  * @throws OsflashError `refused` when it belongs to another image or target
  */
 export async function readCheckpoint(
   path: string,
   key: CheckpointKey,
-): Promise<number | undefined> {
+): Promise<DiskProgress | undefined> {
   let text: string
   try {
     text = await readFile(path, 'utf8')
@@ -58,7 +59,7 @@ export async function readCheckpoint(
     parsed.data.manifestDigest === key.manifestDigest &&
     parsed.data.targetBytes === key.targetBytes &&
     parsed.data.targetIdentity === key.targetIdentity
-  if (same) return parsed.data.frames
+  if (same) return { frames: parsed.data.frames, zeroedBytes: parsed.data.zeroedBytes }
   throw new OsflashError('refused', `reading ${path}: it belongs to another image or target`, {
     hints: ['run without --resume to start again'],
   })

@@ -6,7 +6,7 @@
  *    is complete. A file or device that exists is written in place, if the caller said so.
  * 3. Two descriptors: one with `O_DIRECT` for aligned pieces, a buffered one for the rest. File
  *    systems without `O_DIRECT` (some network ones) use the buffered one alone.
- * 4. Zeros are made by `fallocate`; where the file system cannot, they are written.
+ * 4. Zeros are made by the kernel (zero-fill.ts); where it cannot, they are written.
  * 5. Reading back is direct too, so that it sees the disk and not the page cache; for what is not
  *    aligned the cache is dropped before.
  * 6. A target has an identity, so that a checkpoint is never applied to another one.
@@ -14,21 +14,21 @@
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, link, lstat, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { errnoOf, ioError, OsflashError, throwIfCancelled } from '../errors.ts'
+import { errnoOf, ioError, OsflashError } from '../errors.ts'
 import { describeBlockDevice } from '../system/block-device.ts'
+import { type DiskKind, diskKindOf } from '../system/disk-kind.ts'
 import { run } from '../system/run.ts'
-import { MIB } from '../units.ts'
-
-/** What direct reading and writing wants of offset, length and address. */
-const DIRECT_ALIGN_BYTES = 4_096
-/** Below this, writing zeros is cheaper than a process. */
-const FALLOCATE_MIN_BYTES = 8 * MIB
+import { DIRECT_ALIGN_BYTES } from './disk-range.ts'
+import type { DiskRange } from './plan.ts'
+import { makeZeroFill } from './zero-fill.ts'
 
 export interface Target extends AsyncDisposable {
   readonly path: string
   readonly bytes: number
   /** Sector size of a block device; files have none. */
   readonly sectorBytes?: number
+  /** Of the device, or of the disk below a file. */
+  readonly diskKind: DiskKind
   /** What a checkpoint belongs to: this very file or disk, whatever it is called. */
   readonly identity: string
   /** Made by this run: reads as zero wherever nothing was written. */
@@ -38,6 +38,8 @@ export interface Target extends AsyncDisposable {
   write(offset: number, bytes: Uint8Array): Promise<void>
   read(offset: number, into: Uint8Array): Promise<void>
   zero(offset: number, length: number): Promise<void>
+  /** Several ranges for the price of one; one call at a time. */
+  zeroAll(ranges: readonly DiskRange[]): Promise<void>
   /** All that was written is on the disk. */
   sync(): Promise<void>
   /** Makes later reads that are not direct come from the disk; call after `sync`. */
@@ -141,8 +143,11 @@ export async function openTarget(
         hints: ['run again'],
       })
     }
+    const device = kind === 'device'
+    const diskKind = await diskKindOf(device ? stats.rdev : stats.dev)
     const { sectorBytes } = place
-    return makeTarget({ ...handles, options, path, bytes, blank, identity }, sectorBytes)
+    const parts = { ...handles, options, path, bytes, blank, identity, device, diskKind }
+    return makeTarget(parts, sectorBytes)
   } catch (error) {
     await closeHandles(handles)
     throw error
@@ -200,22 +205,29 @@ interface TargetParts extends Handles {
   readonly bytes: number
   readonly blank: boolean
   readonly identity: string
+  readonly device: boolean
+  readonly diskKind: DiskKind
 }
 
 function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
   const { buffered, direct, path, options } = parts
   const handleFor = (offset: number, bytes: Uint8Array): FileHandle =>
     direct !== undefined && fitsDirect(offset, bytes) ? direct : buffered
+  const write = (offset: number, bytes: Uint8Array): Promise<void> =>
+    writeFully(parts, handleFor(offset, bytes), { offset, bytes })
+  const zeroAll = makeZeroFill({ path, device: parts.device, write, signal: options.signal })
   return {
     path: options.path,
     bytes: parts.bytes,
     blank: parts.blank,
     identity: parts.identity,
+    diskKind: parts.diskKind,
     direct: direct !== undefined,
     ...(sectorBytes === undefined ? {} : { sectorBytes }),
-    write: (offset, bytes) => writeFully(parts, handleFor(offset, bytes), { offset, bytes }),
+    write,
     read: (offset, into) => readFully(parts, handleFor(offset, into), { offset, bytes: into }),
-    zero: (offset, length) => zeroRange(parts, offset, length),
+    zero: (offset, length) => zeroAll([{ offset, length }]),
+    zeroAll,
     sync: async () => {
       await buffered.sync().catch((cause: unknown) => {
         throw ioError(`flushing ${path}`, cause)
@@ -273,27 +285,6 @@ async function readFully(parts: TargetParts, handle: FileHandle, piece: Piece): 
     if (bytesRead === 0) throw new OsflashError('io', `${place}: the target ends here`)
     done += bytesRead
   }
-}
-
-async function zeroRange(parts: TargetParts, offset: number, length: number): Promise<void> {
-  if (length >= FALLOCATE_MIN_BYTES && (await fallocateZero(parts, offset, length))) return
-  const zeros = new Uint8Array(Math.min(length, MIB))
-  for (let at = 0; at < length; at += zeros.length) {
-    throwIfCancelled(parts.options.signal)
-    const bytes = zeros.subarray(0, Math.min(zeros.length, length - at))
-    await writeFully(parts, parts.buffered, { offset: offset + at, bytes })
-  }
-}
-
-/** True when the kernel did it; false where the file system or the device cannot. */
-async function fallocateZero(parts: TargetParts, offset: number, length: number): Promise<boolean> {
-  const { signal } = parts.options
-  const range = ['--keep-size', '--offset', String(offset), '--length', String(length)]
-  const { status } = await run(['fallocate', '--zero-range', ...range, parts.path], {
-    statuses: [0, 1],
-    ...(signal === undefined ? {} : { signal }),
-  })
-  return status === 0
 }
 
 /** Somebody may have taken the name since it was looked at: `link` refuses, `rename` would not. */

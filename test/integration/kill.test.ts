@@ -16,7 +16,7 @@ import { generateKeys } from '../../src/encrypt/keys.ts'
 import { packImage } from '../../src/pack/image/pack.ts'
 import { run } from '../../src/system/run.ts'
 import { GIB, MIB } from '../../src/units.ts'
-import { CHECKPOINT_BYTES } from '../../src/unpack/checkpoint.ts'
+import { CHECKPOINT_MOST_BYTES } from '../../src/unpack/saver.ts'
 import { pairOf } from '../encrypt/key-ring.ts'
 import { makeOptions, noise, range } from '../pack/image/fixtures.ts'
 import { gptLayout, makeDiskSource } from '../unpack/disk-fixtures.ts'
@@ -120,7 +120,7 @@ it(`ends in the same bytes after ${KILLS} kills, having written little twice`, a
   }
   // Since the checkpoint before the one being flushed: twice what a checkpoint covers and what
   // then waits in slots, and as much again that may lie behind one slow frame.
-  const perKill = (2 * CHECKPOINT_BYTES) / FRAME + 3 * RAW_SLOTS
+  const perKill = (2 * CHECKPOINT_MOST_BYTES) / FRAME + 3 * RAW_SLOTS
   expect(Math.max(...twice), `frames written twice, seed ${SEED}: ${twice}`).toBeLessThanOrEqual(
     perKill,
   )

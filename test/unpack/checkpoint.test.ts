@@ -12,7 +12,8 @@ import {
 } from '../../src/unpack/checkpoint.ts'
 
 const key = { manifestDigest: 'abc', targetBytes: 1_000, targetIdentity: 'new 1:2:3' }
-const checkpoint = { format: 'osflash-checkpoint/1', ...key, frames: 7 } as const
+const done = { frames: 7, zeroedBytes: 4_096 }
+const checkpoint = { format: 'osflash-checkpoint/2', ...key, ...done } as const
 
 describe('a checkpoint', () => {
   it('is read back, replaced and removed, and leaves no other file', async () => {
@@ -21,7 +22,7 @@ describe('a checkpoint', () => {
     expect(await readCheckpoint(path, key)).toBeUndefined()
     await writeCheckpoint(path, checkpoint)
     await writeCheckpoint(path, { ...checkpoint, frames: 8 })
-    expect(await readCheckpoint(path, key)).toBe(8)
+    expect(await readCheckpoint(path, key)).toEqual({ ...done, frames: 8 })
     expect(await readdir(scratch.path)).toEqual(['a'])
     await removeCheckpoint(path)
     await removeCheckpoint(path)
@@ -32,7 +33,8 @@ describe('a checkpoint', () => {
     ['another image', { ...checkpoint, manifestDigest: 'abd' }],
     ['another size', { ...checkpoint, targetBytes: 1_001 }],
     ['another file', { ...checkpoint, targetIdentity: 'new 1:2:4' }],
-    ['another version', { ...checkpoint, format: 'osflash-checkpoint/2' }],
+    ['another version', { ...checkpoint, format: 'osflash-checkpoint/1' }],
+    ['no word of zeros', { format: checkpoint.format, ...key, frames: 7 }],
     ['a key too many', { ...checkpoint, x: 1 }],
     ['a negative number', { ...checkpoint, frames: -1 }],
     ['no JSON', undefined],

@@ -17,6 +17,7 @@ export function fakeTarget(bytes: number, blank: boolean): FakeTarget {
     path: 'fake',
     bytes,
     identity: 'fake',
+    diskKind: 'unknown',
     blank,
     direct: true,
     disk,
@@ -32,9 +33,12 @@ export function fakeTarget(bytes: number, blank: boolean): FakeTarget {
       }
       into.set(disk.subarray(offset, offset + into.length))
     },
-    zero: async (offset, length) => {
-      act(`zero ${offset} ${length}`)
-      disk.fill(0, offset, offset + length)
+    zero: (offset, length) => fake.zeroAll([{ offset, length }]),
+    zeroAll: async (ranges) => {
+      for (const { offset, length } of ranges) {
+        act(`zero ${offset} ${length}`)
+        disk.fill(0, offset, offset + length)
+      }
     },
     sync: async () => act('sync'),
     dropCache: async () => undefined,

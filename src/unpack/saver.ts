@@ -1,0 +1,90 @@
+/**
+ * Writes checkpoints beside the writing of a disk, one at a time.
+ *
+ * 1. Due: after half a second and 32 MiB, at the latest after 256 MiB (see `isDue`). A fast disk
+ *    is flushed a few times a second, a slow one not for every few frames.
+ * 2. What is counted was ended before the flush began; the number is written down after it.
+ * 3. Writing waits only where the next checkpoint is due while one is still being written.
+ * 4. Whoever reads back is told what a flush has made safe.
+ */
+import { MIB } from '../units.ts'
+import {
+  type CheckpointKey,
+  type DiskProgress,
+  FrameCounter,
+  writeCheckpoint,
+} from './checkpoint.ts'
+
+const LEAST_BYTES = 32 * MIB
+/** What may be written between two checkpoints. */
+export const CHECKPOINT_MOST_BYTES = 256 * MIB
+const INTERVAL_MS = 500
+
+export interface SaverOptions {
+  readonly sync: () => Promise<void>
+  readonly checkpoint: { readonly path: string; readonly key: CheckpointKey }
+  /** What earlier runs did. */
+  readonly start: DiskProgress
+  readonly saved: (progress: DiskProgress) => void
+  readonly nowMs?: () => number
+}
+
+export interface Saver {
+  /** @throws what the last checkpoint failed with */
+  wrote(frame: number, bytes: number): Promise<void>
+  /** All ranges up to this many bytes are zero. */
+  zeroed(bytes: number): void
+  /** Writes a checkpoint of all that was told, after the one under way. */
+  last(): Promise<void>
+}
+
+/** Whether `bytes` written in `ms` are worth a checkpoint. */
+export function isDue(bytes: number, ms: number): boolean {
+  return bytes >= CHECKPOINT_MOST_BYTES || (bytes >= LEAST_BYTES && ms >= INTERVAL_MS)
+}
+
+export function makeSaver(options: SaverOptions): Saver {
+  const { nowMs = () => performance.now(), start } = options
+  const counter = new FrameCounter(start.frames)
+  let zeroedBytes = start.zeroedBytes
+  let bytes = 0
+  let begunMs = nowMs()
+  let saving: Promise<void> | undefined
+  let failure: unknown
+  const save = async (): Promise<void> => {
+    const progress = { frames: counter.prefix, zeroedBytes }
+    await options.sync()
+    const { path, key } = options.checkpoint
+    await writeCheckpoint(path, { format: 'osflash-checkpoint/2', ...key, ...progress })
+    options.saved(progress)
+  }
+  const begin = (): void => {
+    bytes = 0
+    begunMs = nowMs()
+    saving = save()
+      .catch((error: unknown) => {
+        failure = error
+      })
+      .finally(() => {
+        saving = undefined
+      })
+  }
+  const due = (): boolean => isDue(bytes, nowMs() - begunMs)
+  return {
+    wrote: async (frame, length) => {
+      counter.ended(frame)
+      bytes += length
+      if (due() && saving !== undefined) await saving
+      if (failure !== undefined) throw failure
+      if (due() && saving === undefined) begin()
+    },
+    zeroed: (upTo) => {
+      zeroedBytes = upTo
+    },
+    last: async () => {
+      await saving
+      if (failure !== undefined) throw failure
+      await save()
+    },
+  }
+}
