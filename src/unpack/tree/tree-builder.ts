@@ -1,44 +1,37 @@
 /**
- * Writes the entries of a tree, one after another, below the target.
+ * Writes the entries of a tree below the target: decides here, has it done by the crew.
  *
- * 1. A file is opened with O_CREAT, O_EXCL and O_NOFOLLOW, written as its content comes, given
- *    owner, mode and time, closed. Nothing of it is kept in memory.
- * 2. Directories are made with mode 0700; their own owner, mode and time come at the end, the
- *    deepest first, because writing below would change the time and may need the permission.
+ * 1. Directories are made here and at once, with mode 0700, so that what comes later finds its
+ *    parent. Everything else may be made in any order, and goes to the crew (tree-crew.ts).
+ * 2. A file whose content lies in one chunk is one record. A larger one is opened here; its pieces
+ *    are written by the crew at their places, zeros between frames stay a hole, and when the last
+ *    piece is written it is given owner, mode and time, and closed (open-file.ts).
  * 3. Device nodes and fifos are made by `mknod`. Devices are root's; other users are refused.
- * 4. Small things are done with synchronous calls: an await for each costs more than the call.
- *    Pieces of content from 256 KiB are written asynchronously, so that other work goes on.
+ * 4. At the end, when all files are there: hard links, attributes, then owner, mode and time of
+ *    the directories, the deepest first, because writing below would change the time and may need
+ *    the permission. Directories of one depth are done side by side.
  *
  * Not promised: that anything is on the disk after a power cut; syncing is the caller's phase.
  */
-import {
-  closeSync,
-  constants,
-  linkSync,
-  mkdirSync,
-  openSync,
-  symlinkSync,
-  write,
-  writeSync,
-} from 'node:fs'
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import { promisify } from 'node:util'
-import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
+import { linkSync, mkdirSync } from 'node:fs'
+import { OsflashError, throwIfCancelled } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import type { TarEvent } from '../../format/tree/tar-check.ts'
 import type {
   DirectoryEntry,
   FileEntry,
+  HardLinkEntry,
   SpecialEntry,
   TarEntry,
 } from '../../format/tree/tar-entry.ts'
 import { showPath } from '../../format/tree/tree-path.ts'
-import { KIB } from '../../units.ts'
+import { attempt } from './make-entries.ts'
+import { OpenFile } from './open-file.ts'
 import { makeSpecialFile } from './special-file.ts'
-import { MetadataWriter } from './tree-metadata.ts'
+import { TreeCrew, type TreeThreads } from './tree-crew.ts'
+import { MetadataRules, ownerOnly, setModeAndTime, setOnPath, setOwner } from './tree-metadata.ts'
 import {
   isThere,
-  onDisk,
   openTarget,
   PRIVATE_DIRECTORY_MODE,
   pathOnDisk,
@@ -46,187 +39,200 @@ import {
 } from './tree-target.ts'
 import { XattrBatch } from './tree-xattrs.ts'
 
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-const PRIVATE_FILE_MODE = 0o600
-const ASYNC_FROM_BYTES = 256 * KIB
-/** How many directories are finished before the event loop gets a turn (about 20 ms). */
-const DIRECTORIES_A_TURN = 1_000
-
-const writeAsync = promisify(write)
-
-interface OpenFile {
-  readonly fd: number
-  readonly entry: FileEntry
-}
-
 export interface TreeBuilderOptions {
   readonly target: TreeTarget
   readonly emit: Emit
   readonly signal: AbortSignal | undefined
+  readonly threads?: TreeThreads | undefined
 }
+
+/** What the bytes of a piece of content are. */
+type Content = TarEvent & { readonly kind: 'content' }
 
 export class TreeBuilder {
   readonly #target: TreeTarget
   readonly #signal: AbortSignal | undefined
-  readonly #metadata: MetadataWriter
+  readonly #rules: MetadataRules
   readonly #xattrs: XattrBatch
+  readonly #crew: TreeCrew
   readonly #directories: DirectoryEntry[] = []
+  readonly #links: HardLinkEntry[] = []
+  readonly #openFiles = new Set<OpenFile>()
+  /** A file whose first content is still to come. */
+  #announced: FileEntry | undefined
+  /** The file that the content belongs to, once it is open here. */
   #file: OpenFile | undefined
 
-  constructor({ target, emit, signal }: TreeBuilderOptions) {
+  constructor({ target, emit, signal, threads }: TreeBuilderOptions) {
     this.#target = target
     this.#signal = signal
-    this.#metadata = new MetadataWriter(emit)
-    const isRoot = this.#metadata.isRoot
-    this.#xattrs = new XattrBatch({ target, emit, signal, isRoot })
+    this.#rules = new MetadataRules(emit)
+    this.#crew = new TreeCrew(target.directory, threads)
+    const isRoot = this.#rules.isRoot
+    const filesMade = () => this.#crew.settled()
+    this.#xattrs = new XattrBatch({ target, emit, signal, isRoot, filesMade })
   }
 
   /**
-   * Does what an event asks for; a promise only where there is something to wait for. The bytes
-   * of the event are not needed any more when it is settled.
+   * Does what an event asks for, or has it done; a promise only where there is something to wait
+   * for. The bytes of the event are needed until `send` says otherwise.
+   * @param zeros the content is nothing but zeros
    * @throws OsflashError `io`, `refused`, `missing-tool`, `process`, `cancelled`
    */
-  take(event: TarEvent): Promise<void> | undefined {
+  take(event: TarEvent, zeros = false): Promise<void> | undefined {
     if (event.kind === 'entry') return this.#begin(event.entry)
-    if (event.bytes.length >= ASYNC_FROM_BYTES) return this.#writeLarge(event.bytes, event.last)
-    this.#writeSmall(event.bytes)
-    return event.last ? this.#finishFile() : undefined
+    if (this.#announced === undefined) return this.#goOn(event, zeros)
+    const entry = this.#announced
+    this.#announced = undefined
+    if (event.last && !zeros) return this.#makeFile(entry, event.bytes)
+    this.#file = attempt('making', entry.path, () => this.#openFile(entry))
+    return this.#goOn(event, zeros)
   }
 
-  /** Attributes, then the directories. @throws OsflashError as `take` */
+  /** The promise is kept when nothing needs the bytes of the events so far. */
+  send(): Promise<void> {
+    return this.#crew.send()
+  }
+
+  /** Links, attributes, then the directories. @throws OsflashError as `take` */
   async finish(): Promise<void> {
-    await this.#xattrs.flush()
-    const deepestFirst = this.#directories.toReversed()
-    for (const entry of deepestFirst) {
-      attempt('setting the owner of directory', entry, () =>
-        this.#metadata.owner(pathOnDisk(this.#target, entry.path), entry),
-      )
-      if (this.#xattrs.restorable(entry).length > 0) await this.#xattrs.add(entry)
+    await this.#crew.settled()
+    for (const entry of this.#links) {
+      const [path, target] = [this.#onDisk(entry), pathOnDisk(this.#target, entry.target)]
+      attempt('linking', entry.path, () => linkSync(target, path))
     }
     await this.#xattrs.flush()
-    for (const [done, entry] of deepestFirst.entries()) {
-      attempt('setting mode and time of directory', entry, () =>
-        this.#metadata.modeAndTime(pathOnDisk(this.#target, entry.path), entry),
-      )
-      if (done % DIRECTORIES_A_TURN === 0) await nextTurn()
+    await this.#directoryAttributes()
+    for (const level of deepestFirst(this.#directories)) {
+      for (const entry of level) {
+        const set = this.#rules.settable(entry)
+        await this.#crew.add({ kind: 'directory', path: entry.path, set })
+      }
+      await this.#crew.settled()
       throwIfCancelled(this.#signal)
     }
-    if (deepestFirst.at(-1)?.path !== '') openTarget(this.#target)
+    if (!this.#directories.some(({ path }) => path === '')) openTarget(this.#target)
   }
 
-  /** Closes what is open; for a run that failed. */
-  close(): void {
-    if (this.#file === undefined) return
-    const { fd } = this.#file
-    this.#file = undefined
-    closeSync(fd)
+  /** Waits for what is under way and closes what is open; for a run that failed. */
+  async close(): Promise<void> {
+    await this.#crew.idle()
+    for (const file of this.#openFiles) file.close()
+    this.#openFiles.clear()
   }
 
   #begin(entry: TarEntry): Promise<void> | undefined {
-    const path = pathOnDisk(this.#target, entry.path)
     switch (entry.kind) {
       case 'file':
-        this.#file = { entry, fd: attempt('making', entry, () => openNew(path)) }
-        return entry.bytes === 0 ? this.#finishFile() : undefined
+        if (entry.bytes === 0) return this.#makeFile(entry, undefined)
+        this.#announced = entry
+        return undefined
       case 'directory':
         this.#makeDirectory(entry)
         return undefined
-      case 'symlink':
-        return this.#makeSymlink(path, entry)
+      case 'symlink': {
+        const set = this.#rules.settable(entry)
+        const made = this.#crew.add({ ...entry, set })
+        return this.#hasXattrs(entry) ? this.#addXattrs(made, entry) : made
+      }
       case 'hard-link':
-        attempt('linking', entry, () => linkSync(pathOnDisk(this.#target, entry.target), path))
+        this.#links.push(entry)
         return undefined
       case 'device':
       case 'fifo':
-        return this.#makeSpecial(path, entry)
+        return this.#makeSpecial(this.#onDisk(entry), entry)
     }
   }
 
   #makeDirectory(entry: DirectoryEntry): void {
     this.#directories.push(entry)
     if (isThere(this.#target, entry.path)) return
-    const path = pathOnDisk(this.#target, entry.path)
-    attempt('making directory', entry, () => mkdirSync(path, PRIVATE_DIRECTORY_MODE))
-  }
-
-  #makeSymlink(path: string | Buffer, entry: TarEntry & { kind: 'symlink' }) {
-    attempt('making symbolic link', entry, () => {
-      symlinkSync(onDisk(entry.target), path)
-      this.#metadata.toSymlink(path, entry)
-    })
-    return this.#xattrs.restorable(entry).length > 0 ? this.#xattrs.add(entry) : undefined
+    const path = this.#onDisk(entry)
+    attempt('making directory', entry.path, () => mkdirSync(path, PRIVATE_DIRECTORY_MODE))
   }
 
   async #makeSpecial(path: string | Buffer, entry: SpecialEntry): Promise<void> {
-    if (entry.kind === 'device' && !this.#metadata.isRoot) {
+    if (entry.kind === 'device' && !this.#rules.isRoot) {
       throw new OsflashError('refused', `making device ${showPath(entry.path)}: only root may`, {
         hints: ['run as root'],
       })
     }
     await makeSpecialFile(path, entry, this.#signal)
-    attempt('setting owner and mode of', entry, () => {
-      this.#metadata.owner(path, entry)
-      this.#metadata.modeAndTime(path, entry)
+    const set = this.#rules.settable(entry)
+    attempt('setting owner and mode of', entry.path, () => setOnPath(path, set))
+    if (this.#hasXattrs(entry)) await this.#xattrs.add(entry)
+  }
+
+  #makeFile(entry: FileEntry, bytes: Buffer | undefined): Promise<void> | undefined {
+    const { path } = entry
+    const set = this.#settableNow(entry)
+    const content = { from: bytes?.byteOffset ?? 0, bytes: bytes?.length ?? 0 }
+    const context = bytes === undefined ? {} : { content: bytes.buffer }
+    const made = this.#crew.add({ kind: 'file', path, set, content }, context)
+    return this.#hasXattrs(entry) ? this.#addXattrs(made, entry) : made
+  }
+
+  #openFile(entry: FileEntry): OpenFile {
+    const file = new OpenFile(this.#onDisk(entry), {
+      entry,
+      set: this.#settableNow(entry),
+      closed: () => this.#openFiles.delete(file),
     })
-    if (this.#xattrs.restorable(entry).length > 0) await this.#xattrs.add(entry)
+    this.#openFiles.add(file)
+    return file
   }
 
-  #writeSmall(bytes: Buffer): void {
-    const { fd, entry } = this.#opened()
-    attempt('writing', entry, () => {
-      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
-    })
+  #goOn({ bytes, last }: Content, zeros: boolean): Promise<void> | undefined {
+    const file = this.#file
+    if (file === undefined) throw new RangeError('content without a file')
+    if (last) this.#file = undefined
+    const written = zeros ? file.skip(bytes.length, last) : file.write(this.#crew, bytes, last)
+    return last && this.#hasXattrs(file.entry) ? this.#addXattrs(written, file.entry) : written
   }
 
-  async #writeLarge(bytes: Buffer, last: boolean): Promise<void> {
-    const { fd, entry } = this.#opened()
-    try {
-      for (let at = 0; at < bytes.length; ) {
-        at += (await writeAsync(fd, bytes, at, bytes.length - at, null)).bytesWritten
-      }
-    } catch (cause) {
-      throw treeIoError('writing', entry, cause)
-    }
-    if (last) await this.#finishFile()
-  }
-
-  #finishFile(): Promise<void> | undefined {
-    const { fd, entry } = this.#opened()
-    const withXattrs = this.#xattrs.restorable(entry).length > 0
-    attempt('finishing', entry, () => {
-      if (!withXattrs) this.#metadata.toDescriptor(fd, entry)
-      this.#file = undefined
-      closeSync(fd)
-    })
-    return withXattrs ? this.#finishWithXattrs(entry) : undefined
-  }
-
-  #finishWithXattrs(entry: FileEntry): Promise<void> {
-    const path = pathOnDisk(this.#target, entry.path)
-    attempt('setting the owner of', entry, () => this.#metadata.owner(path, entry))
+  /** Mode and time of what has attributes follow them; attributes wait until the file is there. */
+  async #addXattrs(made: Promise<void> | undefined, entry: TarEntry): Promise<void> {
+    await made
+    if (entry.kind !== 'file') return this.#xattrs.add(entry)
+    const path = this.#onDisk(entry)
+    const set = this.#rules.settable(entry)
     return this.#xattrs.add(entry, () =>
-      attempt('setting mode and time of', entry, () => this.#metadata.modeAndTime(path, entry)),
+      attempt('setting mode and time of', entry.path, () => setModeAndTime(path, set)),
     )
   }
 
-  #opened(): OpenFile {
-    if (this.#file === undefined) throw new RangeError('content without a file')
-    return this.#file
+  async #directoryAttributes(): Promise<void> {
+    for (const entry of this.#directories.filter((one) => this.#hasXattrs(one))) {
+      const set = this.#rules.settable(entry)
+      attempt('setting the owner of directory', entry.path, () =>
+        setOwner(this.#onDisk(entry), set),
+      )
+      await this.#xattrs.add(entry)
+    }
+    await this.#xattrs.flush()
+  }
+
+  #settableNow(entry: FileEntry) {
+    const set = this.#rules.settable(entry)
+    return this.#hasXattrs(entry) ? ownerOnly(set) : set
+  }
+
+  #hasXattrs(entry: TarEntry): boolean {
+    return entry.xattrs.length > 0 && this.#xattrs.restorable(entry).length > 0
+  }
+
+  #onDisk({ path }: TarEntry): string | Buffer {
+    return pathOnDisk(this.#target, path)
   }
 }
 
-function openNew(path: string | Buffer): number {
-  return openSync(path, NEW_FILE, PRIVATE_FILE_MODE)
-}
-
-function attempt<Result>(doing: string, entry: TarEntry, act: () => Result): Result {
-  try {
-    return act()
-  } catch (cause) {
-    throw treeIoError(doing, entry, cause)
+/** Directories by depth; those of one depth do not stand in each other's way. */
+function deepestFirst(directories: readonly DirectoryEntry[]): readonly DirectoryEntry[][] {
+  const levels: DirectoryEntry[][] = []
+  for (const entry of directories) {
+    const depth = entry.path === '' ? 0 : entry.path.split('/').length
+    while (levels.length <= depth) levels.push([])
+    levels[depth]?.push(entry)
   }
-}
-
-function treeIoError(doing: string, entry: TarEntry, cause: unknown): OsflashError {
-  return ioError(`${doing} ${showPath(entry.path)} of the tree`, cause)
+  return levels.reverse()
 }

@@ -66,7 +66,7 @@ export function isThere(target: TreeTarget, path: TreePath): boolean {
  * The name of an entry on the disk: text where it is ASCII, else bytes.
  * @throws OsflashError `io` (ENAMETOOLONG), which Linux would say as well, but not each tool
  */
-export function pathOnDisk(target: TreeTarget, path: TreePath): string | Buffer {
+export function pathOnDisk(target: Pick<TreeTarget, 'directory'>, path: TreePath): string | Buffer {
   if (path === '') return target.directory
   const directory = `${target.directory}/`
   if (Buffer.byteLength(directory) + path.length > PATH_MAX_BYTES) throw tooLong(target, path)
@@ -74,7 +74,7 @@ export function pathOnDisk(target: TreeTarget, path: TreePath): string | Buffer 
   return Buffer.concat([Buffer.from(directory), Buffer.from(path, 'latin1')])
 }
 
-function tooLong({ directory }: TreeTarget, path: TreePath): OsflashError {
+function tooLong({ directory }: Pick<TreeTarget, 'directory'>, path: TreePath): OsflashError {
   const message = `making ${showPath(path)} of the tree below ${directory}: file name too long`
   return new OsflashError('io', message, {
     data: { errno: 'ENAMETOOLONG' },

@@ -26,6 +26,8 @@ export interface XattrOptions {
   readonly isRoot: boolean
   readonly emit: Emit
   readonly signal: AbortSignal | undefined
+  /** Waits until the entries that were added are there, and complete. */
+  readonly filesMade: () => Promise<void>
 }
 
 export class XattrBatch {
@@ -72,6 +74,7 @@ export class XattrBatch {
   /** Sets what was added. @throws OsflashError `process`, `cancelled` */
   async flush(): Promise<void> {
     if (this.#text.length === 0) return
+    await this.#options.filesMade()
     const stdin = Buffer.from(this.#text.join(''), 'latin1')
     const { target, signal } = this.#options
     await run(RESTORE, { signal, stdin, cwd: target.directory })

@@ -54,7 +54,7 @@ describe('a tree that is refused', () => {
       entry({ name: 'escape', type: '2', linkName: linkName() }),
       entry({ name: 'escape/written', content: 'x' }),
     )
-    const error = await failureOf(extract(tar, { directory: target, entries: 2 }))
+    const error = await failureOf(extract(tar, { directory: target, entries: 2, chunkBytes: 512 }))
     expect(error).toMatchObject({ code: 'format' })
     expect(error.message).toContain('its parent is no directory')
     expect(readdirSync(target)).toEqual(['escape'])
@@ -95,7 +95,9 @@ describe('a tree that is refused', () => {
     ]
     for (const block of first) {
       const tar = tarOf(block, entry({ name: 'b', type: '1', linkName: 'a' }))
-      const error = await failureOf(extract(tar, { directory: target, entries: 2 }))
+      const error = await failureOf(
+        extract(tar, { directory: target, entries: 2, chunkBytes: 512 }),
+      )
       expect(error.message).toContain('no file that came before it')
       expect(readdirSync(target)).toEqual(['a'])
       execFileSync('rm', ['-r', target])
@@ -104,7 +106,9 @@ describe('a tree that is refused', () => {
 
   test('one entry more than announced is not written, one less is an error', async () => {
     const tar = tarOf(entry({ name: 'a' }), entry({ name: 'b' }))
-    expect(await failureOf(extract(tar, { directory: target, entries: 1 }))).toMatchObject({
+    expect(
+      await failureOf(extract(tar, { directory: target, entries: 1, chunkBytes: 512 })),
+    ).toMatchObject({
       code: 'format',
     })
     expect(readdirSync(target)).toEqual(['a'])
@@ -116,7 +120,7 @@ describe('a tree that is refused', () => {
 
   test('what was written stays, and the next run refuses it', async () => {
     const tar = tarOf(entry({ name: 'a', content: 'abc' }), entry({ name: '../b' }))
-    await failureOf(extract(tar, { directory: target, entries: 2 }))
+    await failureOf(extract(tar, { directory: target, entries: 2, chunkBytes: 512 }))
     expect(readFileSync(join(target, 'a'), 'utf8')).toBe('abc')
     expect(await failureOf(extract(tar, { directory: target, entries: 2 }))).toMatchObject({
       code: 'refused',
