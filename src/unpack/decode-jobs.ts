@@ -8,6 +8,7 @@
  * | blocks | 1, payload, segment, firstChunk, lastChunk, packedSlot, sealedBytes               |
  * | frame  | 2, payload, frame, rawSlot, rawLength: answers 1 when these are its raw bytes     |
  * | zero   | 3, rawSlot, length: answers 1 when all bytes are zero                             |
+ * | tree   | 4, batchSlot: makes the files that a batch asks for (tree/tree-batch.ts)          |
  *
  * 1. Encoders and the handler stand side by side, so that they cannot drift apart.
  */
@@ -15,17 +16,21 @@ import { OsflashError } from '../errors.ts'
 import { type Slots, slotView } from '../system/shared-buffers.ts'
 import { type KernelSetup, makeDecodeKernel } from './decode-kernel.ts'
 import type { FrameJob } from './frame-job.ts'
+import { makeEntries } from './tree/make-entries.ts'
 
 const DECODE = 0
 const BLOCKS = 1
 const FRAME = 2
 const ZERO = 3
+const TREE = 4
 
 /** What a worker gets once. */
 export interface DecodeSetup {
   readonly kernel: KernelSetup
   readonly packed: Slots
   readonly raw: Slots
+  /** Of a tree: slots for batches of its entries. */
+  readonly batches?: Slots
 }
 
 /** A run of whole blocks of one segment. */
@@ -73,6 +78,10 @@ export function zeroNumbers(rawSlot: number, length: number): number[] {
   return [ZERO, rawSlot, length]
 }
 
+export function treeNumbers(batchSlot: number): number[] {
+  return [TREE, batchSlot]
+}
+
 /** The handler of one thread. */
 export function makeJobHandler(setup: DecodeSetup): (job: readonly number[]) => number[] {
   const kernel = makeDecodeKernel(setup.kernel)
@@ -115,6 +124,10 @@ export function makeJobHandler(setup: DecodeSetup): (job: readonly number[]) => 
         return [kernel.isFrame(a, b, slotView(setup.raw, c, d)) ? 1 : 0]
       case ZERO:
         return [isZero(slotView(setup.raw, a, b), zeros) ? 1 : 0]
+      case TREE:
+        if (setup.batches === undefined) throw new RangeError('no batches were announced')
+        makeEntries(slotView(setup.batches, a), setup.raw.memory)
+        return [1]
       default:
         throw new RangeError(`no job ${kind}`)
     }

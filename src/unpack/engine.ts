@@ -23,6 +23,7 @@ import {
   type DecodeSetup,
   decodeNumbers,
   frameNumbers,
+  treeNumbers,
   zeroNumbers,
 } from './decode-jobs.ts'
 import type { KernelSetup } from './decode-kernel.ts'
@@ -46,6 +47,8 @@ export interface EngineOptions {
   readonly threads?: DecodeThreads
   /** Frames that may be with the sink at a time, 1 to 64. */
   readonly sinkDepth: number
+  /** Of a tree: slots for batches of its entries, see `makeEntries`. */
+  readonly batches?: Slots
   readonly signal?: AbortSignal
 }
 
@@ -71,12 +74,16 @@ export interface Engine extends AsyncDisposable {
   readonly rawSlotBytes: number
   /** The longest run of blocks that `checkBlocks` takes, in bytes. */
   readonly packedSlotBytes: number
+  /** The memory that the raw bytes given to sinks lie in. */
+  readonly rawMemory: SharedArrayBuffer
   run(options: RunOptions): Promise<void>
   /** Reads whole blocks and compares them with their digests; `offset` is in the image. */
   checkBlocks(run: BlockRun, offset: number, seen: SealedReader): Promise<void>
   /** Lends a raw slot to `read`, then says whether it holds the frame (or zeros). */
   compare(job: FrameJob, read: (raw: Uint8Array) => Promise<void>): Promise<boolean>
   isZero(length: number, read: (raw: Uint8Array) => Promise<void>): Promise<boolean>
+  /** Makes the files that the batch in this slot asks for (tree/). */
+  makeEntries(batchSlot: number): Promise<void>
   /** Where the time went since the start. */
   stages(): StageTimes
 }
@@ -90,7 +97,8 @@ export function startEngine(options: EngineOptions): Engine {
   const raw = makeSlots(workers + options.sinkDepth, sizes.rawBytes)
   const stages = makeStageTable(workers)
   const kernel = kernelSetup(options, { openedBytes: sizes.openedBytes, stages })
-  const setup: DecodeSetup = { kernel, packed, raw }
+  const { batches } = options
+  const setup: DecodeSetup = { kernel, packed, raw, ...(batches && { batches }) }
   pool.setUp(setup)
   const parts: EngineParts = {
     ...options,
@@ -105,12 +113,16 @@ export function startEngine(options: EngineOptions): Engine {
     workers,
     rawSlotBytes: raw.slotBytes,
     packedSlotBytes: packed.slotBytes,
+    rawMemory: raw.memory,
     run: (run) => runFrames(parts, run),
     checkBlocks: (run, offset, seen) => checkBlocks(parts, { run, offset, seen }),
     compare: (job, read) =>
       withRawSlot(parts, { length: job.rawLength, read }, (slot) => frameNumbers(job, slot)),
     isZero: (length, read) =>
       withRawSlot(parts, { length, read }, (slot) => zeroNumbers(slot, length)),
+    makeEntries: async (slot) => {
+      await pool.run(treeNumbers(slot))
+    },
     stages: () => stageTimes(parts, stages),
     [Symbol.asyncDispose]: () => parts.pool.close(),
   }
