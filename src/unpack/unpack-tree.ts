@@ -6,7 +6,8 @@
  *    directory is made, or is empty.
  * 3. Frames are decoded in parallel, as for a disk, but handed on in order: the bytes are a tar.
  *    Runs of zeros, which have no frame, are put back between them.
- * 4. The tree sink checks every header before it makes anything (tree/).
+ * 4. The tree sink checks every header before it makes anything (tree/). The same threads that
+ *    decode make the files, straight from the memory of the frames.
  * 5. The file system is synced, so that success means on the disk.
  *
  * Not promised: going on after an interruption; a tree is started again in an empty directory.
@@ -25,6 +26,7 @@ import { frameJobs } from './frame-job.ts'
 import { type CheckSignatures, expectKind, openImage } from './image.ts'
 import { type LoadedPayload, loadPayloads } from './payload.ts'
 import type { StageTimes } from './stage-times.ts'
+import { makeBatchSlots, type TreeThreads } from './tree/tree-crew.ts'
 import { openTreeSink, type TreeSink } from './tree/tree-sink.ts'
 import { openTarget, prepareTarget } from './tree/tree-target.ts'
 
@@ -63,26 +65,37 @@ export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTree
   for (const payload of payloads) {
     enforce('tarEntries', entriesOf(payload), `payload ${payload.entry.name} of the manifest`)
   }
+  const batches = makeBatchSlots(threads.workers)
   await using engine = startEngine({
     source,
     payloads,
     aead: image.manifest.encryption.aead,
     sessionKey,
     sinkDepth: FRAMES_WAITING,
+    batches,
     signal,
     threads,
   })
-  const bytes = await inPhase(emit, 'extracting', () => extractAll(options, engine, payloads))
+  const { rawMemory: content, makeEntries } = engine
+  const crew = { content, batches, makeEntries }
+  const bytes = await inPhase(emit, 'extracting', () =>
+    extractAll(options, { engine, crew }, payloads),
+  )
   await inPhase(emit, 'flushing', () => flush(options.directory, signal))
   const entries = payloads.reduce((sum, payload) => sum + entriesOf(payload), 0)
   const frames = payloads.reduce((sum, { index }) => sum + index.frames.length, 0)
   return { entries, bytes, frames, stages: engine.stages() }
 }
 
+interface TreeEngine {
+  readonly engine: Engine
+  readonly crew: TreeThreads
+}
+
 /** Gives the number of bytes of all tars. */
 async function extractAll(
   options: UnpackTreeOptions,
-  engine: Engine,
+  parts: TreeEngine,
   payloads: readonly LoadedPayload[],
 ): Promise<number> {
   const total = payloads.reduce((sum, { entry }) => sum + entry.rawBytes, 0)
@@ -95,7 +108,7 @@ async function extractAll(
   for (const [number, payload] of payloads.entries()) {
     const { name } = payload.entry
     const directory = parent === undefined ? options.directory : join(parent.directory, name)
-    await extract({ ...options, directory }, { engine, payload, number, progress })
+    await extract({ ...options, directory }, { ...parts, payload, number, progress })
   }
   if (parent !== undefined) openTarget(parent)
   return done
@@ -106,8 +119,7 @@ async function flush(directory: string, signal: AbortSignal): Promise<void> {
   await run(['sync', '-f', resolve(directory)], { signal })
 }
 
-interface TreePart {
-  readonly engine: Engine
+interface TreePart extends TreeEngine {
   readonly payload: LoadedPayload
   readonly number: number
   readonly progress: (written: number) => void
@@ -116,7 +128,7 @@ interface TreePart {
 async function extract(options: UnpackTreeOptions, part: TreePart): Promise<void> {
   const { directory, signal, emit } = options
   const entries = entriesOf(part.payload)
-  const tree = openTreeSink({ directory, entries, signal, emit })
+  const tree = openTreeSink({ directory, entries, signal, emit, threads: part.crew })
   try {
     const writer = inOrder(tree, part)
     await part.engine.run({
@@ -133,9 +145,9 @@ async function extract(options: UnpackTreeOptions, part: TreePart): Promise<void
 }
 
 interface OrderedWriter {
-  /** Waits for the frame's turn. */
+  /** Waits for the frame's turn, then until nothing needs its bytes. */
   write(frame: number, rawOffset: number, raw: Uint8Array): Promise<void>
-  /** Writes zeros up to this place of the tar. */
+  /** Goes on with zeros up to this place of the tar. */
   zeros(upTo: number): Promise<void>
   /** Frames that wait for one that will not come fail with this reason. */
   giveUp(reason: unknown): void
@@ -151,13 +163,16 @@ function inOrder(tree: TreeSink, { progress }: TreePart): OrderedWriter {
   let turn = 0
   let position = 0
   let lost: { readonly reason: unknown } | undefined
-  const put = async (bytes: Uint8Array): Promise<void> => {
-    await tree.write(bytes)
-    position += bytes.length
-    progress(bytes.length)
+  const moveOn = (bytes: number): void => {
+    position += bytes
+    progress(bytes)
   }
   const zeros = async (upTo: number): Promise<void> => {
-    while (position < upTo) await put(ZEROS.subarray(0, upTo - position))
+    while (position < upTo) {
+      const chunk = ZEROS.subarray(0, upTo - position)
+      await tree.take(chunk, true)
+      moveOn(chunk.length)
+    }
   }
   const myTurn = (frame: number): Promise<void> =>
     new Promise((take, fail) => {
@@ -170,10 +185,12 @@ function inOrder(tree: TreeSink, { progress }: TreePart): OrderedWriter {
     write: async (frame, rawOffset, raw) => {
       await myTurn(frame)
       await zeros(rawOffset)
-      await put(raw)
+      const { made } = await tree.take(raw)
+      moveOn(raw.length)
       turn = frame + 1
       waiting.get(turn)?.take()
       waiting.delete(turn)
+      await made
     },
     giveUp: (reason) => {
       lost = { reason }
