@@ -1,5 +1,5 @@
 /**
- * What `osflash bench` found, as an SVG chart: seconds for a GiB of data, so the longest bar limits.
+ * What `osflash bench` found, as an SVG chart: seconds for a GiB of data; the longest bar limits.
  *
  * 1. A bar for each resource alone: read, the threads (digest, open, decompress in their turn, and
  *    what they wait for one another), write; then all together.

@@ -2,8 +2,8 @@
  * Where the time of a run went, as an operator reads it: `unpack --stats`.
  *
  * 1. The phases one after another, from the start of the process.
- * 2. The stages of the frames, side by side: seconds summed over threads, so they may exceed the
- *    time that went by; and the rate of a thread, or of a read or write, while it was at it.
+ * 2. The stages of the frames, side by side: their seconds are summed over all frames, so they may
+ *    exceed the time that went by; how many frames were in that stage at a time; the rate of one.
  * 3. What limited, and the peak of memory.
  */
 import { formatBytes } from '../units.ts'
@@ -14,14 +14,15 @@ import type { RunStats } from './run-stats.ts'
 /** @param bytes bytes of data that the run moved */
 export function renderStats(stats: RunStats, bytes: number): string {
   const { startSeconds, phases, split, peakBytes } = stats
-  const limited = `${split.limit} (threads busy ${Math.round(split.busy * 100)} % of the time)`
+  const percent = (part: number): string => `${Math.round(part * 100)} %`
+  const busy = `busy: threads ${percent(split.busy)}, main thread ${percent(split.mainBusy)}`
   const rows = Object.entries(phases).map(([phase, taken]) => [phase, seconds(taken), ''])
   return [
     ...table([['start', seconds(startSeconds), ''], ...rows]),
     '',
     ...table(stageRows(stats, bytes)),
     '',
-    `limit: ${limited}`,
+    `limit: ${split.limit} (${busy})`,
     `peak memory: ${formatBytes(peakBytes)}`,
     '',
   ].join('\n')
@@ -31,22 +32,25 @@ function stageRows({ stages, split }: RunStats, bytes: number): string[][] {
   const row = (stage: string, taken: number): string[] => [
     stage,
     seconds(taken),
+    split.seconds === 0 ? '' : (taken / split.seconds).toFixed(1),
     taken === 0 ? '' : `${formatBytes(Math.round(bytes / taken))}/s`,
   ]
-  const [first, ...rest] = THREAD_STAGES.map((stage) => row(stage, stages[stage]))
-  const inThreads = `in ${counted(stages.threads, 'thread')}`
+  const inThreads = THREAD_STAGES.filter((stage) => stages[stage] > 0)
   return [
+    ['stage', 'seconds', 'at a time', 'rate of one'],
     row('read', stages.read),
-    [...(first ?? []), inThreads],
-    ...rest.filter(([, , rate]) => rate !== ''),
-    ['waiting', seconds(split.waitingSeconds), ''],
+    ...inThreads.map((stage) => row(stage, stages[stage])),
+    [
+      ...row('threads wait', split.waitingSeconds).slice(0, 3),
+      `of ${counted(stages.threads, 'thread')}`,
+    ],
     row('write', stages.sink),
   ]
 }
 
 const seconds = (value: number): string => `${value.toFixed(2)} s`
 
-/** Lines of columns: the first and the last are set left, the others right. */
+/** Lines of columns: the first and the last of a row are set left, the others right. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = []
   for (const row of rows) {

@@ -84,7 +84,7 @@ const measured = fc.record(
   { requiredKeys: ['read', 'threads', 'threadSeconds', 'together', 'ratio'] },
 )
 
-test('no change makes it slower or more than twice as fast, and one that helps is the limit', () => {
+test('no change slows down or gains more than its double; one that helps is the limit', () => {
   fc.assert(
     fc.property(measured, (one) => {
       const { changes, limit } = judge(one)
