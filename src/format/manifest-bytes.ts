@@ -13,8 +13,8 @@ import { enforce } from './limits.ts'
 import { type Manifest, manifestSchema } from './manifest.ts'
 import { checkManifest } from './manifest-rules.ts'
 
-/** Once a run: compiling the schema to a function takes longer than it saves. */
-const PARSING = { error: en().localeError, jitless: true } as const
+/** zod/mini brings no words of its own. */
+const ENGLISH = { error: en().localeError }
 
 /** The canonical bytes of a manifest. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -30,7 +30,7 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   const source = decodeUtf8(bytes)
   enforce('manifestDepth', nestingDepth(source), 'manifest.json')
   const value = parseCanonicalJson(source)
-  const result = manifestSchema.safeParse(value, PARSING)
+  const result = manifestSchema.safeParse(value, ENGLISH)
   if (!result.success) throw malformed(describeIssue(result.error))
   checkManifest(result.data)
   return result.data
