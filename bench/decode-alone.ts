@@ -4,7 +4,7 @@
  * 1. The engine of `osflash unpack` with a sink that drops what it gets.
  * 2. Prints seconds and processor seconds from the first frame to the last; threads are up before.
  *
- * Use: node bench/decode-alone.ts IMAGE IDENTITY WORKERS
+ * Use: node bench/decode-alone.ts IMAGE IDENTITY WORKERS [TIMES]
  */
 import { readFile } from 'node:fs/promises'
 import { openFileSource } from '../src/deliver/file.ts'
@@ -18,7 +18,7 @@ import { loadPayloads } from '../src/unpack/payload.ts'
 /** As deep as a target on a fast disk. */
 const SINK_DEPTH = 8
 
-const [path = '', identity = '', workers = '1'] = process.argv.slice(2)
+const [path = '', identity = '', workers = '1', times = '1'] = process.argv.slice(2)
 await using source = await openFileSource(path)
 const image = await openImage(source, undefined)
 const keys = await readSecretKeys({ bytes: await readFile(identity), place: identity })
@@ -36,7 +36,7 @@ const jobs = payloads.flatMap((payload, number) => [...frameJobs(payload, number
 await engine.run({ jobs: jobs.slice(0, 2 * engine.workers), sink: async () => undefined })
 const startMs = performance.now()
 const startUsage = process.cpuUsage()
-await engine.run({ jobs, sink: async () => undefined })
+for (let n = 0; n < Number(times); n += 1) await engine.run({ jobs, sink: async () => undefined })
 const seconds = (performance.now() - startMs) / 1000
 const { user, system } = process.cpuUsage(startUsage)
 process.stdout.write(`${seconds} ${(user + system) / 1e6}\n`)
