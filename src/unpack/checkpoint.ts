@@ -11,19 +11,19 @@
  */
 import { open, readFile, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
 
 const schema = z.strictObject({
   format: z.literal('osflash-checkpoint/2'),
   manifestDigest: z.string(),
-  targetBytes: z.number().int().min(0),
+  targetBytes: z.int().check(z.minimum(0)),
   /** This very file or disk (target.ts). */
   targetIdentity: z.string(),
   /** Frames of the body that are safe on the target, counted in the order of the plan. */
-  frames: z.number().int().min(0),
+  frames: z.int().check(z.minimum(0)),
   /** Bytes that are zero on the target, counted through the ranges of the plan. */
-  zeroedBytes: z.number().int().min(0),
+  zeroedBytes: z.int().check(z.minimum(0)),
 })
 
 export type Checkpoint = z.infer<typeof schema>
