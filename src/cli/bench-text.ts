@@ -77,8 +77,11 @@ function reachedLines({ reached, limit }: Verdict): string[] {
   ]
 }
 
-function changeText({ twice }: Change, { threads }: BenchReport): string {
-  if (twice === 'threads') return `processors for ${counted(2 * threads, 'thread')}`
+function changeText({ twice }: Change, { threads, processors }: BenchReport): string {
+  if (twice === 'threads') {
+    const more = 2 * threads
+    return more <= processors ? `--workers ${more}` : `processors for ${counted(more, 'thread')}`
+  }
   return twice === 'read' ? 'a source twice as fast' : 'a target twice as fast'
 }
 

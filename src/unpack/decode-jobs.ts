@@ -112,6 +112,13 @@ export function makeJobHandler(setup: DecodeSetup): (job: readonly number[]) => 
     }
     return [1]
   }
+  const makeBatch = (slot: number): number[] => {
+    if (setup.batches === undefined) throw new RangeError('no batches were announced')
+    const startMs = performance.now()
+    makeEntries(slotView(setup.batches, slot), setup.raw.memory)
+    kernel.clock('entries', startMs)
+    return [1]
+  }
   return (job) => {
     const [kind, a = 0, b = 0, c = 0, d = 0] = job
     switch (kind) {
@@ -125,9 +132,7 @@ export function makeJobHandler(setup: DecodeSetup): (job: readonly number[]) => 
       case ZERO:
         return [isZero(slotView(setup.raw, a, b), zeros) ? 1 : 0]
       case TREE:
-        if (setup.batches === undefined) throw new RangeError('no batches were announced')
-        makeEntries(slotView(setup.batches, a), setup.raw.memory)
-        return [1]
+        return makeBatch(a)
       default:
         throw new RangeError(`no job ${kind}`)
     }

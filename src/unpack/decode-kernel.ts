@@ -25,7 +25,7 @@ import { blake3 } from '../format/digest.ts'
 import { DIGEST_BYTES } from '../format/index.ts'
 import type { CodecName } from '../format/manifest.ts'
 import { mismatch } from './payload-errors.ts'
-import { takeStageRow } from './stage-times.ts'
+import { type StageClock, takeStageRow } from './stage-times.ts'
 
 /** What a thread knows of a segment before its first job. */
 export interface SegmentSetup {
@@ -75,6 +75,8 @@ export interface DecodeKernel {
   decode(run: SealedRun, place: FramePlace): void
   /** Whether these are the raw bytes of the frame. */
   isFrame(payload: number, frame: number, raw: Uint8Array): boolean
+  /** Counts the time of what the thread does besides. */
+  readonly clock: StageClock
 }
 
 /** A kernel for one thread; it keeps keys, contexts and one buffer. */
@@ -97,6 +99,7 @@ export function makeDecodeKernel(setup: KernelSetup): DecodeKernel {
     return known
   }
   return {
+    clock,
     checkBlocks: (run) => {
       const startMs = performance.now()
       checkBlocks(setup, run)

@@ -135,6 +135,7 @@ function stageTimes({ pool, waited }: EngineParts, table: SharedArrayBuffer): St
     open: stageSeconds(table, 'open'),
     decompress: stageSeconds(table, 'decompress'),
     compare: stageSeconds(table, 'compare'),
+    entries: stageSeconds(table, 'entries'),
     ...waited,
   }
 }

@@ -10,7 +10,7 @@
  */
 
 /** The stages of a thread, in the order of a row. */
-export const THREAD_STAGES = ['digest', 'open', 'decompress', 'compare'] as const
+export const THREAD_STAGES = ['digest', 'open', 'decompress', 'compare', 'entries'] as const
 export type ThreadStage = (typeof THREAD_STAGES)[number]
 
 /** Seconds by stage. Threads work side by side, so a sum may exceed the time that went by. */
@@ -23,10 +23,20 @@ export interface StageTimes {
   readonly decompress: number
   /** Digests of raw bytes, where asked for. */
   readonly compare: number
+  /** Files of a tree: made, written, given their metadata. */
+  readonly entries: number
   /** Reads of the image; some go on at the same time. */
   readonly read: number
   /** From the frame's arrival at the sink until the sink gave it back. */
   readonly sink: number
+}
+
+const COLUMNS: Readonly<Record<ThreadStage, number>> = {
+  digest: 0,
+  open: 1,
+  decompress: 2,
+  compare: 3,
+  entries: 4,
 }
 
 const MS = 1_000
@@ -46,10 +56,9 @@ export function takeStageRow(table: SharedArrayBuffer): StageClock {
   const row = Atomics.add(new Int32Array(table, 0, 1), 0, 1)
   const start = HEADER_BYTES + row * THREAD_STAGES.length * 8
   const sums = new Float64Array(table, start, THREAD_STAGES.length)
-  const columns: Record<ThreadStage, number> = { digest: 0, open: 1, decompress: 2, compare: 3 }
   return (stage, startMs) => {
     const nowMs = performance.now()
-    const column = columns[stage]
+    const column = COLUMNS[stage]
     sums[column] = (sums[column] ?? 0) + nowMs - startMs
     return nowMs
   }

@@ -26,7 +26,7 @@ export function benchReport(change: Partial<Measured> = {}): BenchReport {
     packedBytes: GIB,
     frames: 768,
     threads: 4,
-    processors: 8,
+    processors: 6,
     ...(write === undefined
       ? {}
       : { target: { path: '/dev/sd<x>', kind: 'device', direct: true } }),

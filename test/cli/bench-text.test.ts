@@ -6,7 +6,7 @@ import { benchReport, unwrittenReport } from './bench-report.ts'
 test('what was measured, what limits, what would help', () => {
   expect(renderBench(benchReport())).toMatchInlineSnapshot(`
     "images/debian & more.osimg: 3.00 GiB of data in 768 frames, packed 1.00 GiB (3.00:1)
-    4 threads on 8 processors
+    4 threads on 6 processors
     to /dev/sd<x> (device, direct)
 
     stage                           data
@@ -37,6 +37,11 @@ test('a throttled target', () => {
   expect(text).toContain('\nall together reach 95 % of what it allows\n')
   expect(text).toMatch(/^a target twice as fast +380 MiB\/s {2}\+100 %, then write is the limit$/m)
   expect(text).toMatch(/^processors for 8 threads +no gain$/m)
+})
+
+test('processors that have no thread: more threads are to be had at once', () => {
+  const text = renderBench({ ...benchReport(), processors: 8 })
+  expect(text).toMatch(/^--workers 8 +2\.25 GiB\/s {2}\+25 %, then write is the limit$/m)
 })
 
 test('without a target: no row and no advice for it', () => {

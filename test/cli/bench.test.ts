@@ -22,7 +22,7 @@ test('text: a row for each stage, the limit, what would help', async () => {
     expect(stdout).toMatch(new RegExp(`^${stage} +[\\d.]+ [KMG]?i?B/s`, 'm'))
   }
   expect(stdout).toMatch(/^limit: (read|digest|open|decompress); the whole image takes about /m)
-  expect(stdout).toMatch(/^processors for 4 threads /m)
+  expect(stdout).toMatch(/^(processors for 4 threads|--workers 4) /m)
   expect(stdout).toMatch(/^a link of 1 Gbit\/s /m)
 })
 

@@ -2,7 +2,16 @@ import { expect, test } from 'vitest'
 import { collectStats } from '../../src/cli/run-stats.ts'
 import type { ProgressEvent } from '../../src/events.ts'
 
-const stages = { threads: 2, digest: 1, open: 1, decompress: 2, compare: 0, read: 1, sink: 1 }
+const stages = {
+  threads: 2,
+  digest: 1,
+  open: 1,
+  decompress: 2,
+  compare: 0,
+  entries: 0,
+  read: 1,
+  sink: 1,
+}
 const start = (phase: string): ProgressEvent => ({ event: 'phase', phase, state: 'start' })
 const end = (phase: string, seconds: number): ProgressEvent => ({
   event: 'phase',

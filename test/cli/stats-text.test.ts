@@ -6,7 +6,16 @@ import { GIB, MIB } from '../../src/units.ts'
 const stats: RunStats = {
   startSeconds: 0.25,
   phases: { opening: 0.02, writing: 0.5, flushing: 0.1, finishing: 0.01 },
-  stages: { threads: 4, digest: 0.12, open: 0.3, decompress: 1.4, compare: 0, read: 0.3, sink: 2 },
+  stages: {
+    threads: 4,
+    digest: 0.12,
+    open: 0.3,
+    decompress: 1.4,
+    compare: 0,
+    entries: 0,
+    read: 0.3,
+    sink: 2,
+  },
   split: {
     seconds: 0.6,
     bytesPerSecond: GIB / 0.6,

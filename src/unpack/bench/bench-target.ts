@@ -1,5 +1,6 @@
 /**
- * A target for measuring: written like that of `unpack`, by the same code, and then gone.
+ * A target for measuring: written like that of `unpack`, by the same code (direct, as many writes
+ * at a time as the disk takes well), and then gone.
  *
  * 1. What does not exist is made beside that name, and its own name is removed at once: the file
  *    ends with the process, however it ends. A directory gets such a file in it.
@@ -24,6 +25,8 @@ import {
   type TargetOptions,
   type TargetPlace,
 } from '../target.ts'
+import { depthLimits } from '../write-depth.ts'
+import { makeWriteQueue } from '../write-queue.ts'
 
 /** Left zero at both ends. */
 const END_BYTES = MIB
@@ -164,13 +167,15 @@ function writerTo(target: Target, { kind, frameBytes, lock }: Writing): BenchTar
   const noise = makeSlots(1, frameBytes)
   slotView(noise, 0).set(randomBytes(noise.slotBytes))
   const places = Math.floor((target.bytes - 2 * END_BYTES) / frameBytes)
+  const queue = makeWriteQueue(depthLimits(target.diskKind))
   let unsynced = 0
   return {
     kind,
     direct: target.direct,
     write: async (number, length) => {
       const bytes = slotView(noise, 0, alignUp(length, PAGE_BYTES))
-      await target.write(END_BYTES + (number % places) * frameBytes, bytes)
+      const offset = END_BYTES + (number % places) * frameBytes
+      await queue(bytes.length, () => target.write(offset, bytes))
       unsynced += bytes.length
       if (target.direct || unsynced < SYNC_BYTES) return
       unsynced = 0

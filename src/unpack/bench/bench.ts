@@ -33,7 +33,7 @@ import {
 import { judge, type Measured, type Verdict } from './model.ts'
 import { loadSample } from './sample.ts'
 
-/** As deep as `unpack` writes. */
+/** As many as any disk gets; the target lets fewer through where that is better. */
 const WRITES_IN_FLIGHT = 6
 
 export interface BenchOptions {

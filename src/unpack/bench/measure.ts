@@ -193,6 +193,7 @@ function difference(after: StageTimes, before: StageTimes): StageTimes {
     open: after.open - before.open,
     decompress: after.decompress - before.decompress,
     compare: after.compare - before.compare,
+    entries: after.entries - before.entries,
     read: after.read - before.read,
     sink: after.sink - before.sink,
   }

@@ -2,6 +2,7 @@
  * What limited a run that is over, from the clocks of its engine. Pure arithmetic.
  *
  * 1. Threads that were busy nearly all the time are the limit: the stage that cost them most.
+ *    Making the files of a tree is writing.
  * 2. Else a main thread that was busy nearly all the time is: of its work only the sink takes long
  *    (entries of trees). The end of a read is noticed late then, so reads seem slow and are not.
  * 3. Else threads waited for frames to come or to go: the longer of both waits is the limit. In a
@@ -41,8 +42,8 @@ export interface RunSplit {
 /** The split of one run. */
 export function splitRun(run: EndedRun): RunSplit {
   const { stages, bytes, seconds, flushSeconds, mainBusy } = run
-  const { threads, digest, open, decompress, compare, read, sink } = stages
-  const worked = digest + open + decompress + compare
+  const { threads, digest, open, decompress, compare, entries, read, sink } = stages
+  const worked = digest + open + decompress + compare + entries
   const all = threads * seconds
   const busy = all === 0 ? 0 : Math.min(1, worked / all)
   const writing = sink + flushSeconds
@@ -53,6 +54,11 @@ export function splitRun(run: EndedRun): RunSplit {
     busy,
     mainBusy,
     waitingSeconds: Math.max(0, all - worked),
-    limit: busy >= BUSY_MIN ? costliest(stages) : waitedFor,
+    limit: busy >= BUSY_MIN ? costliestOf(stages) : waitedFor,
   }
+}
+
+function costliestOf(stages: StageTimes): StageName {
+  const stage = costliest(stages)
+  return stages.entries > stages[stage] ? 'write' : stage
 }

@@ -4,7 +4,16 @@ import { type EndedRun, splitRun } from '../../../src/unpack/bench/run-split.ts'
 
 /** Four threads that were busy for 3.5 of 4 seconds. */
 const busy: EndedRun = {
-  stages: { threads: 4, digest: 0.25, open: 0.5, decompress: 2.75, compare: 0, read: 0.5, sink: 2 },
+  stages: {
+    threads: 4,
+    digest: 0.25,
+    open: 0.5,
+    decompress: 2.75,
+    compare: 0,
+    entries: 0,
+    read: 0.5,
+    sink: 2,
+  },
   bytes: 2e9,
   seconds: 1,
   flushSeconds: 0,
@@ -44,6 +53,11 @@ test('reads that end late because the main thread makes entries are not the limi
   expect(splitRun({ ...tree, mainBusy: 0.5 }).limit).toBe('read')
 })
 
+test('threads that make files are at writing', () => {
+  expect(splitRun({ ...waiting, ...stagesWith({ entries: 8 }) }).limit).toBe('write')
+  expect(splitRun({ ...busy, ...stagesWith({ entries: 0.5 }) }).limit).toBe('decompress')
+})
+
 test('comparing what was read back is work of the threads', () => {
   expect(splitRun({ ...busy, ...stagesWith({ compare: 0.5 }) })).toMatchObject({
     busy: 1,
@@ -70,6 +84,7 @@ test('parts stay parts, whatever the clocks say', () => {
     compare: seconds,
     read: seconds,
     sink: seconds,
+    entries: seconds,
   })
   fc.assert(
     fc.property(stages, seconds, seconds, (one, all, flushSeconds) => {
