@@ -42,6 +42,7 @@ must take phases, fields and codes that it does not know.
 | \`TMPDIR\` | where \`build\` and \`pack\` make what they pack |
 | \`TERM=dumb\` | plain lines in place of live ones |
 | \`OSFLASH_DEBUG\` | anything: errors show their stack and causes |
+| \`NODE_DISABLE_COMPILE_CACHE\` | \`1\`: compiled code is not kept in \`.cache\` of the package |
 `
 
 /** The whole page, as docs/cli.md holds it. */
