@@ -61,7 +61,7 @@ async function passes(where: Shell, times: number): Promise<Allocated> {
   const node = 'node --trace-gc-nvp --max-semi-space-size=1 $BENCH/decode-alone.ts'
   const trace = await shell(
     where,
-    `time -q -f %R -o faults.txt ${node} disk.osimg keys/recipient.key $WORKERS ${times}`,
+    `env time -q -f %R -o faults.txt ${node} disk.osimg keys/recipient.key $WORKERS ${times}`,
   )
   return readTrace(trace, Number(await readFile(join(where.folder, 'faults.txt'), 'utf8')))
 }

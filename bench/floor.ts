@@ -32,7 +32,8 @@ const entries = diskEntries.filter(({ name }) => names.has(name))
 const programs = await programsFor(entries)
 await mkdir(parent, { recursive: true })
 await using scratch = await makeScratch('floor', parent)
-const env = { ...environmentOf(values.program), WORKERS: `${CORES}`, FRAME_FILES: `${CORES}` }
+const common = await environmentOf(scratch.path, values.program)
+const env = { ...common, WORKERS: `${CORES}`, FRAME_FILES: `${CORES}` }
 const bare: Shell = { folder: scratch.path, env, signal: cancel.signal }
 const { diskBytes, mappedBytes } = await buildInput('floor', bare)
 const sizes = { DISK_BYTES: String(diskBytes), MAPPED_BYTES: String(mappedBytes) }

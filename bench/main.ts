@@ -41,7 +41,7 @@ async function main(): Promise<void> {
     return
   }
   const results = await bench(options)
-  const folder = join(root, 'bench', 'results')
+  const folder = options.results ?? join(root, 'bench', 'results')
   await mkdir(folder, { recursive: true })
   const size = options.large ? '-large' : ''
   const path = join(folder, `${results.date}-${machineSlug(results.machine)}${size}`)
@@ -62,7 +62,7 @@ async function bench(options: BenchOptions): Promise<BenchResults> {
   await using scratch = await makeScratch('bench', options.folder)
   const files = frameFiles([...cores, ...workerCounts(widest)])
   const env = {
-    ...environmentOf(options.program),
+    ...(await environmentOf(scratch.path, options.program)),
     WORKERS: String(widest),
     FRAME_FILES: String(files),
   }

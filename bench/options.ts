@@ -11,6 +11,8 @@ export interface BenchOptions {
   /** One pass for each, all entries on so many processors with as many workers; ascending. */
   readonly cores: readonly number[]
   readonly large: boolean
+  /** Where the results go; absent: bench/results. */
+  readonly results?: string
   /** Where a scratch folder for inputs and targets is made. */
   readonly folder: string
   /** Starts osflash; absent: the compiled one of this checkout. */
@@ -33,6 +35,7 @@ Options:
   --large          an image of 8 GiB with 3.9 GB of data, not of 2 GiB with 1 GB,
                    and without --only the main entries
   --program <cmd>  the osflash to measure (default: the compiled one of this checkout)
+  --results <dir>  where the results go (default: bench/results)
   --folder <dir>   where to work; needs 40 GB, of which 34 for the group memory
                    (default: build/bench)
   --help           print this help
@@ -41,11 +44,12 @@ Options:
 /** @throws OsflashError `usage` */
 export function readOptions(args: readonly string[], defaultFolder: string): BenchOptions {
   const { values, positionals } = parsed(args)
-  const { rounds = '5', cores = defaultCores(availableParallelism()), program } = values
+  const { rounds = '5', cores = defaultCores(availableParallelism()), program, results } = values
   return {
     rounds: wholeNumber(rounds, '--rounds'),
     cores: coreList(cores),
     ...(program === undefined ? {} : { program }),
+    ...(results === undefined ? {} : { results: resolve(results) }),
     large: values.large ?? false,
     folder: resolve(values.folder ?? defaultFolder),
     // `--only write decode` reads as well as `--only write --only decode`.
@@ -63,6 +67,7 @@ function parsed(args: readonly string[]) {
         rounds: { type: 'string' },
         cores: { type: 'string' },
         program: { type: 'string' },
+        results: { type: 'string' },
         only: { type: 'string', multiple: true },
         large: { type: 'boolean' },
         folder: { type: 'string' },

@@ -34,7 +34,8 @@ await programsFor([])
 await mkdir(parent, { recursive: true })
 await using scratch = await makeScratch('profile', parent)
 const workers = availableParallelism()
-const env = { ...environmentOf(values.program), WORKERS: String(workers) }
+const common = await environmentOf(scratch.path, values.program)
+const env = { ...common, WORKERS: String(workers) }
 const bare: Shell = { folder: scratch.path, env, signal: cancel.signal }
 say(`building the input in ${scratch.path}`)
 const { diskBytes, mappedBytes } = await buildInput('small', bare)

@@ -6,9 +6,10 @@
  *
  * Not promised: that nothing else runs on the machine; the load is part of the results.
  */
-import { access, stat } from 'node:fs/promises'
+import { access, cp, stat, symlink } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { OsflashError, throwIfCancelled } from '../src/errors.ts'
+import { run } from '../src/system/run.ts'
 import type { Entry } from './entry.ts'
 import { findPrograms } from './machine.ts'
 import { type Measurement, measure, type Shell, shell } from './measure.ts'
@@ -41,20 +42,30 @@ export async function programsFor(entries: readonly Entry[]): Promise<ReadonlySe
   })
 }
 
-/** The variables of the commands. @param program starts osflash */
-export function environmentOf(program = compiledProgram()): Record<string, string> {
+/** The variables of the commands in `folder`. @param program starts osflash, if not our own */
+export async function environmentOf(
+  folder: string,
+  program?: string,
+): Promise<Readonly<Record<string, string>>> {
   return {
     PATH: [dirname(process.execPath), process.env.PATH ?? ''].join(delimiter),
-    OSFLASH: program,
+    OSFLASH: program ?? (await compileProgram(folder)),
     BENCH: join(root, 'bench'),
-    // As bin/osflash sets it.
+    // As bin/osflash sets it, for the engine alone.
     UV_THREADPOOL_SIZE: '16',
     LEVEL: String(LEVEL),
   }
 }
 
-/** What a host runs: the compiled program, not the sources of the checkout. */
-const compiledProgram = (): string => `${process.execPath} ${join(root, 'dist/cli/main.js')}`
+/** Makes what a host installs, in the folder: `dist` may change while the bench runs. */
+async function compileProgram(folder: string): Promise<string> {
+  const installed = join(folder, 'program')
+  await run([process.execPath, join(root, 'scripts', 'build.ts'), join(installed, 'dist')])
+  await cp(join(root, 'bin'), join(installed, 'bin'), { recursive: true })
+  await cp(join(root, 'package.json'), join(installed, 'package.json'))
+  await symlink(join(root, 'node_modules'), join(installed, 'node_modules'))
+  return join(installed, 'bin', 'osflash')
+}
 
 /** The same folder for `entry`, on `cores` processors. */
 const pinned = (where: Shell, entry: Entry, cores: number): Shell => ({

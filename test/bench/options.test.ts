@@ -23,11 +23,12 @@ test('--only may be repeated, and takes several names', () => {
 
 test('numbers, flags and the folder', () => {
   const args = ['--rounds', '2', '--cores', '1', '--large', '--folder', 'x', '--help']
-  const program = ['--program', 'node main.js']
+  const program = ['--program', 'node main.js', '--results', 'there']
   expect(readOptions([...args, ...program], '.')).toMatchObject({
     rounds: 2,
     cores: [1],
     program: 'node main.js',
+    results: resolve('there'),
     large: true,
     folder: resolve('x'),
     help: true,
@@ -63,7 +64,16 @@ test('an unknown option is refused with a way to the help', () => {
 })
 
 test('the help names every option', () => {
-  for (const option of ['rounds', 'cores', 'program', 'only', 'large', 'folder', 'help']) {
+  for (const option of [
+    'rounds',
+    'cores',
+    'program',
+    'results',
+    'only',
+    'large',
+    'folder',
+    'help',
+  ]) {
     expect(HELP).toContain(`--${option}`)
   }
 })
