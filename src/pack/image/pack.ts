@@ -38,6 +38,7 @@ export async function packImage(source: ImageSource, options: PackOptions): Prom
   const settings = settle(options)
   const { emit, seconds } = timedEmit(options.emit)
   const sessionKey = generateSessionKey()
+  await using workers = startPackWorkers(settings)
   await checkManifestAndSigners(source, settings)
   const keys = await encryptSessionKey(sessionKey, settings.recipients)
 
@@ -47,8 +48,9 @@ export async function packImage(source: ImageSource, options: PackOptions): Prom
   await using image = await createPartialFile({ path: settings.output, force: settings.force })
   const files = { payloads: opened.opened, spool: fdOf(spool), image: fdOf(image) }
   const setup = makeSetup(settings, { ...files, sessionKey })
+  workers.setUp(setup)
   // Declared last, so ended first: no thread may write to a descriptor that was closed.
-  await using workers = startPackWorkers(setup, settings)
+  await using _ended = { [Symbol.asyncDispose]: () => workers.close() }
 
   const packed = await inPhase(emit, 'compressing', () =>
     packPayloads(source.payloads.map(scanned), { setup, workers, emit, signal: settings.signal }),

@@ -2,7 +2,8 @@
  * Puts the packed frames of one payload into segments, and makes its index.
  *
  * 1. Frames come in order. A segment is closed when the next frame would take its plaintext,
- *    literal header included, over 1 GiB; so the cut depends on the frames alone.
+ *    literal header included, over its limit (segment-cut.ts); so the cut depends on the frames
+ *    alone.
  * 2. The next segment begins in the spool file where the last one ends.
  * 3. The index is made when all segments are sealed: content part, then block part.
  */
@@ -11,11 +12,13 @@ import { blake3 } from '@napi-rs/blake-hash'
 import { type Extent, encodeBlocks, encodeContent, type Frame } from '../../format/index.ts'
 import { enforce } from '../../format/limits.ts'
 import type { PayloadEntry } from '../../format/manifest.ts'
+import { segmentPlainBytesMax } from './segment-cut.ts'
 import { type SealContext, type SealedSegment, SegmentWriter } from './segment-writer.ts'
 
 /** How far the spool file is filled; all payloads share one. */
 export interface SpoolEnd {
   bytes: number
+  segments: number
 }
 
 /** A payload in the spool file. */
@@ -53,7 +56,9 @@ export class PayloadWriter {
   async add(frame: Frame, packed: Uint8Array): Promise<void> {
     if (this.#segment?.hasRoomFor(packed.length) === false) this.#closeSegment()
     if (this.#segment === undefined) {
-      this.#segment = new SegmentWriter(this.#context, this.#options.spoolEnd.bytes)
+      const { bytes, segments } = this.#options.spoolEnd
+      const plainBytesMax = segmentPlainBytesMax(segments)
+      this.#segment = new SegmentWriter(this.#context, { place: bytes, plainBytesMax })
       this.#segmentFrames.push(0)
     }
     await this.#segment.append(packed)
@@ -77,6 +82,7 @@ export class PayloadWriter {
     closed.sealed.catch(() => undefined)
     this.#sealed.push(closed.sealed)
     this.#options.spoolEnd.bytes = closed.end
+    this.#options.spoolEnd.segments += 1
     this.#segment = undefined
   }
 

@@ -16,6 +16,7 @@ import type { PackSetup } from './jobs.ts'
 import { type PackedPayload, PayloadWriter } from './payload-writer.ts'
 import { RawRing } from './raw-ring.ts'
 import { type Scanned, type ScanPayload, scanPayloads } from './scan.ts'
+import { WINDOWS_AHEAD } from './settings.ts'
 import type { PackJobs } from './workers.ts'
 
 export interface PackContext {
@@ -45,14 +46,13 @@ export async function packPayloads(
   const { setup, workers, emit } = context
   const slots = new SlotQueue(setup.chunkSlots.count)
   const total = payloads.reduce((sum, { rawBytes }) => sum + rawBytes, 0)
-  const spoolEnd = { bytes: 0 }
+  const spoolEnd = { bytes: 0, segments: 0 }
   const writers = payloads.map(
     (payload) => new PayloadWriter({ setup, workers, slots }, { ...payload, spoolEnd }),
   )
   const ahead = setup.packedSlots.count - 1
   const ring = new RawRing(setup.rawSlots.count)
-  // Half as many windows as frames: reading is so much faster than packing.
-  const items = scanPayloads(payloads, { workers, ring, ahead: Math.ceil(ahead / 2), emit })
+  const items = scanPayloads(payloads, { workers, ring, ahead: WINDOWS_AHEAD, emit })
   const work = (item: Scanned, slot: number): Promise<Packed> =>
     packFrame({ workers, ring }, item, slot)
   const finished: Promise<PackedPayload>[] = []

@@ -20,7 +20,6 @@ import {
   sealedSegmentBytes,
 } from '../../encrypt/segment-layout.ts'
 import { deriveSegmentKey, type SegmentKey, sealFinalTag } from '../../encrypt/seipd.ts'
-import { LIMITS } from '../../format/limits.ts'
 import { type SlotQueue, slotView } from '../../system/shared-buffers.ts'
 import { blockOffset, type ChunkInSlot, finalTagOf, plainOf, saltOf } from './chunk-slot.ts'
 import type { PackSetup } from './jobs.ts'
@@ -44,6 +43,13 @@ export interface SealContext {
   readonly slots: SlotQueue
 }
 
+export interface SegmentBounds {
+  /** Where the segment begins in the spool file. */
+  readonly place: number
+  /** The most bytes of its literal data packet, with its header. */
+  readonly plainBytesMax: number
+}
+
 interface OpenChunk {
   readonly slot: number
   readonly index: number
@@ -53,6 +59,7 @@ interface OpenChunk {
 
 export class SegmentWriter {
   readonly place: number
+  readonly #plainBytesMax: number
   readonly #context: SealContext
   readonly #cipher: SegmentCipher
   readonly #key: SegmentKey
@@ -63,18 +70,18 @@ export class SegmentWriter {
   readonly #blocks: Promise<Uint8Array>[] = []
   #failure: unknown
 
-  /** @param place where the segment begins in the spool file */
-  constructor(context: SealContext, place: number) {
+  constructor(context: SealContext, { place, plainBytesMax }: SegmentBounds) {
     const { aead, chunkOctet, sessionKey } = context.setup
     this.#context = context
     this.place = place
+    this.#plainBytesMax = plainBytesMax
     this.#cipher = { aead, chunkOctet, salt: randomBytes(SALT_BYTES) }
     this.#key = deriveSegmentKey(sessionKey, this.#cipher)
   }
 
   /** Whether a frame of this packed length still belongs into this segment. */
   hasRoomFor(packedLength: number): boolean {
-    return this.#plainBytes + packedLength <= LIMITS.segmentPlainBytes
+    return this.#plainBytes + packedLength <= this.#plainBytesMax
   }
 
   /** Takes one packed frame. @throws what the sealing of an earlier chunk threw */

@@ -3,8 +3,9 @@
  *
  * 1. `settle` refuses what lies outside a range or would leave an image that nobody can read or
  *    trust.
- * 2. `makeSetup` sizes the slots: packed frames for two jobs a worker, and as many chunks as one
- *    frame for each worker can fill, so that sealing keeps up with packing.
+ * 2. `makeSetup` sizes the slots: a frame for each worker and a few more, and as many chunks as one
+ *    frame for each worker can fill, so that sealing keeps up with packing. They are most of the
+ *    memory of a run, whatever the size of the source.
  */
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
@@ -17,6 +18,7 @@ import { CODEC_LEVELS } from '../../format/codec-levels.ts'
 import { LIMITS } from '../../format/limits.ts'
 import type { Aead, CodecName } from '../../format/manifest.ts'
 import { makeSlots } from '../../system/shared-buffers.ts'
+import { MIB } from '../../units.ts'
 import { chunkSlotBytes } from './chunk-slot.ts'
 import type { PackSetup } from './jobs.ts'
 import { WINDOW_BYTES } from './raw-ring.ts'
@@ -94,6 +96,13 @@ function between({ what, value, min, max }: Range): void {
   })
 }
 
+/** Frames that are packed while an earlier one is still waited for, besides one for each worker. */
+const FRAMES_AHEAD = 3
+/** Windows that are read ahead: that is so much faster than packing them. */
+export const WINDOWS_AHEAD = 2
+/** A packed frame of ordinary files. */
+const PACKED_FRAME_BYTES = 1.5 * MIB
+
 /** What the workers get, and the files that the main thread opened for them. */
 export type SetupParts = Pick<PackSetup, 'payloads' | 'spool' | 'image' | 'sessionKey'>
 
@@ -101,7 +110,8 @@ export type SetupParts = Pick<PackSetup, 'payloads' | 'spool' | 'image' | 'sessi
 export function makeSetup(settings: Settings, parts: SetupParts): PackSetup {
   const { codec, level, aead, chunkOctet, workers } = settings
   const chunkBytes = chunkBytesOf(chunkOctet)
-  const chunks = Math.ceil((workers * LIMITS.frameRawBytes) / chunkBytes)
+  const frames = workers + FRAMES_AHEAD
+  const chunks = Math.ceil((workers * PACKED_FRAME_BYTES) / chunkBytes)
   return {
     payloads: parts.payloads,
     spool: parts.spool,
@@ -111,11 +121,11 @@ export function makeSetup(settings: Settings, parts: SetupParts): PackSetup {
     level,
     aead,
     chunkOctet,
-    // Those of the frames under way, one that crosses into the next, and the windows ahead.
-    rawSlots: makeSlots(3 * workers + 3, WINDOW_BYTES),
+    // Frames may cross into another window, and the next one may still be growing.
+    rawSlots: makeSlots(frames + WINDOWS_AHEAD + 3, WINDOW_BYTES),
     // One of them is in use by the main thread.
-    packedSlots: makeSlots(2 * workers + 1, packedBound(LIMITS.frameRawBytes)),
+    packedSlots: makeSlots(frames + 1, packedBound(LIMITS.frameRawBytes)),
     // Two more: chunk 0, which is kept until its segment ends, and the one being filled.
-    chunkSlots: makeSlots(chunks + 2, chunkSlotBytes(chunkBytes)),
+    chunkSlots: makeSlots(Math.max(workers, chunks) + 2, chunkSlotBytes(chunkBytes)),
   }
 }

@@ -40,7 +40,12 @@ export interface PackJobs {
   copy(range: CopyRange): Promise<void>
 }
 
-export interface PackWorkers extends PackJobs, AsyncDisposable {}
+export interface PackWorkers extends PackJobs, AsyncDisposable {
+  /** Call it once, before the first job. */
+  setUp(setup: PackSetup): void
+  /** Ends the threads, after the jobs that they are doing; safe to call twice. */
+  close(): Promise<void>
+}
 
 /** From a place in the spool file to a place in the image. */
 export interface CopyRange {
@@ -56,20 +61,25 @@ export interface PackWorkersOptions {
 
 const CELL_KINDS: readonly ExtentKind[] = ['data', 'zero', 'unused']
 
-/** @throws OsflashError `cancelled` when the signal has fired already */
-export function startPackWorkers(setup: PackSetup, options: PackWorkersOptions): PackWorkers {
+/**
+ * Starts the threads; they load what they need while the files are opened and the keys checked.
+ * @throws OsflashError `cancelled` when the signal has fired already
+ */
+export function startPackWorkers(options: PackWorkersOptions): PackWorkers {
   throwIfCancelled(options.signal)
   const module = moduleBeside(import.meta.url, './pack-worker.ts')
   const pool = startWorkerPool({ workers: options.workers, module })
-  pool.setUp(setup)
   const stop = (): void => void pool.close()
   options.signal?.addEventListener('abort', stop, { once: true })
+  const close = async (): Promise<void> => {
+    options.signal?.removeEventListener('abort', stop)
+    await pool.close()
+  }
   return {
     ...packJobs((job) => pool.run(job)),
-    [Symbol.asyncDispose]: async () => {
-      options.signal?.removeEventListener('abort', stop)
-      await pool.close()
-    },
+    setUp: (setup) => pool.setUp(setup),
+    close,
+    [Symbol.asyncDispose]: close,
   }
 }
 

@@ -2,7 +2,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LITERAL_HEADER_BYTES } from '../../../src/encrypt/segment-layout.ts'
-import { LIMITS } from '../../../src/format/limits.ts'
 import { SegmentWriter } from '../../../src/pack/image/segment-writer.ts'
 import { SlotQueue } from '../../../src/system/shared-buffers.ts'
 import { noise } from './fixtures.ts'
@@ -10,13 +9,14 @@ import { CHUNK_BYTES, makeInlineJobs, SESSION_KEY } from './inline-jobs.ts'
 import { openSegment } from './read-image.ts'
 
 const SLOTS = 4
+const BOUNDS = { place: 0, plainBytesMax: 1_000_000 }
 
 /** Writes one segment of these frames at `place`; gives it and what opening gives. */
 async function writeSegment(frames: readonly Uint8Array[], place: number) {
   await using inline = await makeInlineJobs([], SLOTS)
   const slots = new SlotQueue(SLOTS)
   const context = { workers: inline.jobs, setup: inline.setup, slots }
-  const writer = new SegmentWriter(context, place)
+  const writer = new SegmentWriter(context, { ...BOUNDS, place })
   for (const frame of frames) await writer.append(frame)
   const { end, sealed } = writer.finish()
   const segment = await sealed
@@ -88,11 +88,11 @@ describe('SegmentWriter', () => {
     expect(hex(one.segment.sha256)).not.toBe(hex(two.segment.sha256))
   })
 
-  it('has room up to 1 GiB of plaintext, header included', async () => {
+  it('has room up to its limit of plaintext, header included', async () => {
     await using inline = await makeInlineJobs([])
     const context = { workers: inline.jobs, setup: inline.setup, slots: new SlotQueue(4) }
-    const writer = new SegmentWriter(context, 0)
-    const most = LIMITS.segmentPlainBytes - LITERAL_HEADER_BYTES
+    const writer = new SegmentWriter(context, BOUNDS)
+    const most = BOUNDS.plainBytesMax - LITERAL_HEADER_BYTES
     expect(writer.hasRoomFor(most)).toBe(true)
     expect(writer.hasRoomFor(most + 1)).toBe(false)
     await writer.append(noise(100, 1))
@@ -103,7 +103,7 @@ describe('SegmentWriter', () => {
   it('refuses to end an empty segment', async () => {
     await using inline = await makeInlineJobs([])
     const context = { workers: inline.jobs, setup: inline.setup, slots: new SlotQueue(4) }
-    expect(() => new SegmentWriter(context, 0).finish()).toThrow(RangeError)
+    expect(() => new SegmentWriter(context, BOUNDS).finish()).toThrow(RangeError)
   })
 
   it('stops taking frames after a chunk could not be written, and does not hang', async () => {
@@ -115,7 +115,7 @@ describe('SegmentWriter', () => {
       },
     }
     const context = { workers: jobs, setup: inline.setup, slots: new SlotQueue(SLOTS) }
-    const writer = new SegmentWriter(context, 0)
+    const writer = new SegmentWriter(context, BOUNDS)
     await expect(writer.append(noise(30 * CHUNK_BYTES, 1))).rejects.toThrow('disk full')
   })
 
@@ -128,7 +128,7 @@ describe('SegmentWriter', () => {
       },
     }
     const context = { workers: jobs, setup: inline.setup, slots: new SlotQueue(SLOTS) }
-    const writer = new SegmentWriter(context, 0)
+    const writer = new SegmentWriter(context, BOUNDS)
     await writer.append(noise(10, 1))
     await expect(writer.finish().sealed).rejects.toThrow('disk full')
   })

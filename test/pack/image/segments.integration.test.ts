@@ -1,4 +1,4 @@
-/** A payload of more than one segment: 1.03 GiB that cannot be compressed. */
+/** A payload of more than one segment: 264 MiB that cannot be compressed. */
 import { randomBytes } from 'node:crypto'
 import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,13 +8,14 @@ import { parseContent } from '../../../src/format/index.ts'
 import { LIMITS } from '../../../src/format/limits.ts'
 import { parseManifest } from '../../../src/format/manifest-bytes.ts'
 import { packImage } from '../../../src/pack/image/pack.ts'
-import { GIB, MIB } from '../../../src/units.ts'
+import { MIB } from '../../../src/units.ts'
 import { makeFolder, makeKeys, makeOptions, makeSource, range } from './fixtures.ts'
 import { openSegment, readMembersAt } from './read-image.ts'
 
-const FRAMES = 264
+const FRAMES = 66
+const SEGMENT = 128 * MIB
 
-it('cuts a payload into segments of at most 1 GiB, which follow each other', async () => {
+it('cuts a payload into segments of at most 128 MiB, which follow each other', async () => {
   await using folder = await makeFolder()
   const keys = await makeKeys()
   const source = await makeSource(folder.path, [{ name: 'root', raw: Buffer.alloc(0) }])
@@ -30,7 +31,7 @@ it('cuts a payload into segments of at most 1 GiB, which follow each other', asy
   const large = { ...source, payloads: [{ ...payload, range: range(0, FRAMES * 4 * MIB) }] }
   const output = join(folder.path, 'a.osimg')
   const report = await packImage(large, makeOptions(keys, output))
-  expect(report.segments).toBe(2)
+  expect(report.segments).toBe(3)
   expect((await stat(output)).size).toBe(report.bytes)
 
   const members = await readMembersAt(output)
@@ -47,12 +48,12 @@ it('cuts a payload into segments of at most 1 GiB, which follow each other', asy
     const packed = frames.slice(frame, frame + count).map(({ packedLength }) => packedLength)
     expect(body.length).toBe(packed.reduce((sum, length) => sum + length, 0))
     expect(plainBytes).toBe(entry?.segments[n]?.plainBytes)
-    expect(plainBytes).toBeLessThanOrEqual(LIMITS.segmentPlainBytes)
+    expect(plainBytes).toBeLessThanOrEqual(SEGMENT)
     frame += count
   }
   // Full: one frame more would have been too much.
   expect(entry?.segments[0]?.plainBytes).toBeGreaterThan(
-    GIB - 4 * MIB - LIMITS.framePackedSlackBytes,
+    SEGMENT - 4 * MIB - LIMITS.framePackedSlackBytes,
   )
   expect(frame).toBe(FRAMES)
 })
