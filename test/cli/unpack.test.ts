@@ -69,6 +69,39 @@ test('the report as JSON', async () => {
   `)
 })
 
+test('--stats: phases, stages, the limit, memory; without it none of that', async () => {
+  const folder = await scratchFolder()
+  const ended = await unpack('ok-zstd-ocb', join(folder, 'disk.img'), '--stats', '--workers', '2')
+  expect(ended).toMatchObject({ status: 0, stderr: '' })
+  const [report, ...split] = ended.stdout.split('\n\n')
+  expect(report).toMatch(/^\S+disk\.img: 11\.7 KiB in 4 frames/)
+  const [phases = '', stages = '', end = ''] = split
+  expect(phases).toMatch(/^start +[\d.]+ s\nopening .*\nwriting .*\nflushing .*\nfinishing [^\n]*$/)
+  for (const stage of ['read', 'digest', 'open', 'decompress', 'write']) {
+    expect(stages).toMatch(new RegExp(`^${stage} +[\\d.]+ s`, 'm'))
+  }
+  expect(stages).toMatch(/^threads wait +[\d.]+ s +[\d.]* +of 2 threads$/m)
+  expect(end).toMatch(/^limit: \w+ \(busy: threads \d+ %, main thread \d+ %\)\npeak memory: .+\n$/)
+  const plain = await unpack('ok-zstd-ocb', join(folder, 'other.img'))
+  expect(plain.stdout.split('\n')).toHaveLength(2)
+})
+
+test('--stats as JSON, of a disk and of a tree', async () => {
+  const folder = await scratchFolder()
+  const disk = await unpack('ok-zstd-ocb', join(folder, 'disk.img'), '--json', '--stats')
+  const tree = await unpack('ok-tree', join(folder, 'tree/'), '--json', '--stats')
+  for (const { stdout } of [disk, tree]) {
+    const { stats } = JSON.parse(stdout)
+    const parts = ['startSeconds', 'phases', 'stages', 'split', 'peakBytes']
+    expect(Object.keys(stats)).toEqual(parts)
+    expect(stats.stages.decompress).toBeGreaterThan(0)
+    expect(stats.split.bytesPerSecond).toBeGreaterThan(0)
+  }
+  expect(Object.keys(JSON.parse(tree.stdout).stats.phases)).toContain('extracting')
+  const plain = await unpack('ok-zstd-ocb', join(folder, 'other.img'), '--json')
+  expect(JSON.parse(plain.stdout)).not.toHaveProperty('stats')
+})
+
 test('--size makes a larger file, whose rest is empty', async () => {
   const to = join(await scratchFolder(), 'disk.img')
   expect(await unpack('ok-zstd-ocb', to, '--size', '3MiB')).toMatchObject({ status: 0 })
