@@ -4,7 +4,7 @@ import type { BenchReport } from '../../src/unpack/bench/bench.ts'
 import { judge, type Measured } from '../../src/unpack/bench/model.ts'
 
 /** Four threads, decompress is the limit. */
-export const MEASURED: Measured = {
+const MEASURED: Measured = {
   read: 4 * GIB,
   threads: 2 * GIB,
   threadSeconds: { digest: 1, open: 2, decompress: 7 },

@@ -82,27 +82,32 @@ it('with a new target: it is written, and nothing is left of it', async () => {
   expect(await readdir(place.path)).toEqual([])
 })
 
-it.skipIf(!canThrottle())('a throttled target is the limit, and twice its rate helps', async () => {
-  await using place = await makeFolder()
-  await using slow = await throttledFile(place.path, 32 * MIB, THROTTLE)
-  expect(await takesDirect(slow.path)).toBe(true)
-  const notes: string[] = []
-  const { verdict, stages, target } = await bench(images.zstd, {
-    to: slow.path,
-    overwrite: true,
-    seconds: 2,
-    emit: (event) => {
-      if (event.event === 'note') notes.push(event.text)
-    },
-  })
-  expect(notes[0]).toContain(`overwriting ${slow.path} (file, ${32 * MIB} bytes)`)
-  expect(target).toMatchObject({ kind: 'file', direct: true })
-  expect(verdict.limit).toBe('write')
-  // The throttle lets a tenth of a second through at once.
-  expect(stages.write?.bytesPerSecond).toBeLessThan(2 * THROTTLE)
-  expect(verdict.changes.find(({ twice }) => twice === 'write')?.gain).toBe(1)
-  expect(verdict.changes.find(({ twice }) => twice === 'threads')?.gain).toBe(0)
-})
+const throttles = canThrottle()
+const why = throttles ? '' : ' (skipped: needs root, /dev/fuse and qemu-storage-daemon)'
+it.skipIf(!throttles)(
+  `a throttled target is the limit, and twice its rate helps${why}`,
+  async () => {
+    await using place = await makeFolder()
+    await using slow = await throttledFile(place.path, 32 * MIB, THROTTLE)
+    expect(await takesDirect(slow.path)).toBe(true)
+    const notes: string[] = []
+    const { verdict, stages, target } = await bench(images.zstd, {
+      to: slow.path,
+      overwrite: true,
+      seconds: 2,
+      emit: (event) => {
+        if (event.event === 'note') notes.push(event.text)
+      },
+    })
+    expect(notes[0]).toContain(`overwriting ${slow.path} (file, ${32 * MIB} bytes)`)
+    expect(target).toMatchObject({ kind: 'file', direct: true })
+    expect(verdict.limit).toBe('write')
+    // The throttle lets a tenth of a second through at once.
+    expect(stages.write?.bytesPerSecond).toBeLessThan(2 * THROTTLE)
+    expect(verdict.changes.find(({ twice }) => twice === 'write')?.gain).toBe(1)
+    expect(verdict.changes.find(({ twice }) => twice === 'threads')?.gain).toBe(0)
+  },
+)
 
 it('one thread on a codec that is slow to open: decompress', async () => {
   const { verdict, threads } = await bench(images.xz, { workers: 1 })
