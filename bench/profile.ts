@@ -75,7 +75,7 @@ process.stdout.write(`${page}\nwritten: ${path}\n`)
 
 async function stagesOf(from: Shell): Promise<string> {
   await shell(from, 'rm -f out.img; fallocate -l $DISK_BYTES out.img; sync -f .')
-  const command = `$OSFLASH unpack disk.osimg --to out.img --force --stats ${READING} 2>&1`
+  const command = `$OSFLASH unpack disk.osimg --to out.img --force --stats ${READING}`
   const text = await shell(from, command)
   await shell(from, 'cmp disk.img out.img && rm out.img')
   return text
