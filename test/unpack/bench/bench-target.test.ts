@@ -1,8 +1,9 @@
 /** What measuring writes to, and what is left of it. */
 import { mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { holdLock } from '../../../src/system/lock.ts'
+import { run } from '../../../src/system/run.ts'
 import { makeScratch } from '../../../src/system/scratch.ts'
 import { KIB, MIB } from '../../../src/units.ts'
 import {
@@ -138,4 +139,80 @@ it('gives the lock back', async () => {
 it('is no target for what is neither file nor disk', async () => {
   const refusal = openAt('/dev/null', { overwrite: true })
   await expect(refusal).rejects.toMatchObject({ code: 'refused' })
+})
+
+const isRoot = process.getuid?.() === 0
+describe.skipIf(!isRoot)(`a device${isRoot ? '' : ' (skipped: loop devices need root)'}`, () => {
+  /** A loop device over a file full of sevens. */
+  async function makeLoop(bytes: number): Promise<{ file: string; device: string }> {
+    const file = await oldFile(bytes)
+    const device = (await run(['losetup', '--find', '--show', file])).stdout.trim()
+    onTestFinished(async () => {
+      await run(['losetup', '--detach', device])
+    })
+    return { file, device }
+  }
+
+  it('is refused without a word for it, unlike by unpack, and not touched', async () => {
+    const { file, device } = await makeLoop(4 * MIB)
+    const refusal = openAt(device)
+    await expect(refusal).rejects.toMatchObject({ code: 'refused' })
+    await expect(refusal).rejects.toThrow(/would be overwritten/)
+    expect((await readFile(file)).every((byte) => byte === 7)).toBe(true)
+  })
+
+  it('has no table any more afterwards, at neither end', async () => {
+    const { file, device } = await makeLoop(8 * MIB)
+    {
+      await using target = await openAt(device, { overwrite: true })
+      expect(target).toMatchObject({ kind: 'device', direct: true })
+      await target.write(0, FRAME_BYTES)
+      await target.sync()
+    }
+    await run(['sync', device])
+    const bytes = await readFile(file)
+    expect(bytes.subarray(0, MIB).every((byte) => byte === 0)).toBe(true)
+    expect(bytes.subarray(-MIB).every((byte) => byte === 0)).toBe(true)
+    expect(bytes.subarray(MIB, MIB + FRAME_BYTES).includes(Buffer.alloc(64, 7))).toBe(false)
+    expect(bytes.subarray(MIB + FRAME_BYTES, -MIB).every((byte) => byte === 7)).toBe(true)
+  })
+
+  it('is refused while it is mounted, also with --force', async () => {
+    const { file, device } = await makeLoop(8 * MIB)
+    await run(['mke2fs', '-q', '-F', device])
+    const place = `${file}.mnt`
+    await mkdir(place)
+    await run(['mount', device, place])
+    try {
+      const refusal = openAt(device, { overwrite: true })
+      await expect(refusal).rejects.toThrow(`is mounted on ${place}`)
+    } finally {
+      await run(['umount', place])
+    }
+  })
+})
+
+describe.skipIf(!isRoot)(`little room${isRoot ? '' : ' (skipped: mounting needs root)'}`, () => {
+  async function smallPlace(size: string): Promise<string> {
+    const place = await scratchFolder()
+    await run(['mount', '-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', place])
+    onTestFinished(async () => {
+      await run(['umount', place])
+    })
+    return place
+  }
+
+  it('takes no more than half of what is free', async () => {
+    const place = await smallPlace('16m')
+    await using target = await openAt(place)
+    for (let number = 0; number < 500; number += 1) await target.write(number, FRAME_BYTES)
+    await target.sync()
+    const { stdout } = await run(['df', '--output=used', '--block-size=1', place])
+    expect(Number(stdout.split('\n')[1])).toBeLessThanOrEqual(8 * MIB)
+  })
+
+  it('refuses a place where not even one frame fits', async () => {
+    const place = await smallPlace('1m')
+    await expect(openAt(place)).rejects.toThrow(/only .* are free/)
+  })
 })
