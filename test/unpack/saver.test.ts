@@ -12,9 +12,9 @@ const FRAME = 4 * MIB
 describe('a checkpoint is due', () => {
   it.each([
     ['soon, on a slow disk: too few bytes', 31 * MIB, 10_000, false],
-    ['after half a second and 32 MiB', 32 * MIB, 500, true],
-    ['not before half a second', 200 * MIB, 499, false],
-    ['at once after 256 MiB', CHECKPOINT_MOST_BYTES, 1, true],
+    ['after a quarter of a second and 32 MiB', 32 * MIB, 250, true],
+    ['not before a quarter of a second', 127 * MIB, 249, false],
+    ['at once after 128 MiB', CHECKPOINT_MOST_BYTES, 1, true],
   ])('%s', (_, bytes, ms, due) => {
     expect(isDue(bytes, ms)).toBe(due)
   })
