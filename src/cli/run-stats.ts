@@ -2,8 +2,8 @@
  * Where the time of one run of `unpack` went: what `--stats` reports.
  *
  * 1. Phases: their seconds, from the events that the stages emit anyway.
- * 2. Threads and frames: the clocks of the engine, judged by unpack/bench/run-split.ts over the time
- *    in which at least one phase moved frames. Such phases may overlap.
+ * 2. Threads and frames: the clocks of the engine, judged by unpack/bench/run-split.ts over the
+ *    time in which at least one phase moved frames. Such phases may overlap.
  * 3. The main thread: how long its event loop was busy in that time.
  * 4. Start: from the start of the process to that of the stages; memory: its peak, from the kernel.
  */
