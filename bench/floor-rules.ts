@@ -7,8 +7,8 @@
  * 3. Two kinds of time: processor seconds do not mind neighbours, but do not see threads that
  *    wait for each other; seconds see both.
  *
- * `wanted` is three quarters of what a quiet machine gave (docs/performance.md has the ratios).
- * Where osflash has become faster, raise it.
+ * `wanted` is about three quarters of what was seen on a busy machine, a little less where disks
+ * take part (docs/performance.md has the ratios). Where osflash has become faster, raise it.
  */
 import type { Measurement } from './measure.ts'
 
@@ -28,28 +28,28 @@ export const FLOOR: readonly FloorRule[] = [
     time: 'cpuSeconds',
     ours: 'decode',
     theirs: ['zstd-t'],
-    wanted: 0.5,
+    wanted: 0.62,
   },
   {
     what: 'time of zstd -t / of the engine alone',
     time: 'seconds',
     ours: 'decode',
     theirs: ['zstd-t'],
-    wanted: 0.5,
+    wanted: 0.6,
   },
   {
     what: 'time of gpg, zstd, dd / of osflash unpack',
     time: 'seconds',
     ours: 'osflash-file',
     theirs: ['gpg-direct'],
-    wanted: 1,
+    wanted: 1.2,
   },
   {
     what: 'time of the ceilings, the slower one / of osflash unpack',
     time: 'seconds',
     ours: 'osflash-file',
     theirs: ['write', 'decode'],
-    wanted: 0.3,
+    wanted: 0.38,
   },
 ]
 

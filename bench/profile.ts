@@ -7,7 +7,7 @@
  * 4. Writes bench/results/DATE-MACHINE-profile.md, and prints it.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { makeScratch } from '../src/system/scratch.ts'
@@ -21,7 +21,7 @@ import { READING } from './words.ts'
 
 const RUNS = 3
 /** Calls that are rarer say nothing. */
-const FEWEST_CALLS = 20
+const FEWEST_CALLS = 50
 
 const root = join(import.meta.dirname, '..')
 const { values } = parseArgs({ options: { program: { type: 'string' } } })
@@ -40,6 +40,7 @@ const bare: Shell = { folder: scratch.path, env, signal: cancel.signal }
 say(`building the input in ${scratch.path}`)
 const { diskBytes, mappedBytes } = await buildInput('small', bare)
 const where: Shell = { ...bare, env: { ...env, DISK_BYTES: String(diskBytes) } }
+const loadBefore = (loadavg()[0] ?? 0).toFixed(1)
 say('time per stage')
 const stages: string[] = []
 for (let n = 0; n < RUNS; n += 1) stages.push(await stagesOf(where))
@@ -55,7 +56,7 @@ const page = [
   `# Profile of ${date}`,
   '',
   `${machineText(machine)}; ${workers} workers; ${Math.round(mappedBytes / 1e6)} MB of data in`,
-  `${frames} frames, to an allocated file.`,
+  `${frames} frames, to an allocated file; load before the run ${loadBefore}.`,
   '',
   '## Time per stage',
   ...stages.flatMap((text) => ['', '```', text.trim(), '```']),

@@ -1,5 +1,6 @@
 /**
- * The speed section of README.md: machine, table, ratios, chart, from one file of results.
+ * The speed section of README.md: machine, table, ratios, chart, from one file of results; and
+ * the profile in docs/performance.md.
  *
  * 1. A row for each entry of the groups that users ask about, a column for each number of cores.
  * 2. What was not reached is shown like what was; ratios are cut, never rounded up.
@@ -12,6 +13,7 @@ import { GROUP_TITLES } from './table.ts'
 
 const BEGIN = '<!-- bench: begin; made by npm run bench:readme -->'
 const END = '<!-- bench: end -->'
+const TITLE = /^# .*\n+/
 const SHOWN: readonly Group[] = ['disk', 'tree', 'files', 'pack']
 
 /** The section. @param name of the results' files, without what follows the dot */
@@ -40,6 +42,12 @@ export function renderBlock(results: BenchResults, name: string): string {
   ].join('\n')
 }
 
+/** The section of a profile: its page without the title, one level deeper. */
+export function renderProfile(profile: string, name: string): string {
+  const body = profile.replace(TITLE, '').replaceAll(/^##/gm, '###').trim()
+  return [BEGIN, `From [${name}.md](../bench/results/${name}.md).`, '', body, END].join('\n')
+}
+
 /** Above this load before the first round, other programs took part. */
 const QUIET_LOAD = 1
 
@@ -54,7 +62,7 @@ const busyLines = ({ loadBefore }: BenchResults): readonly string[] =>
 /** The page with another section. @throws Error when the marks are missing */
 export function replaceBlock(page: string, block: string): string {
   const [from, to] = [page.indexOf(BEGIN), page.indexOf(END)]
-  if (from < 0 || to < from) throw new Error('README.md has no marks for the bench')
+  if (from < 0 || to < from) throw new Error('the page has no marks for the bench')
   return page.slice(0, from) + block + page.slice(to + END.length)
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { renderBlock, replaceBlock } from '../../bench/readme-block.ts'
+import { renderBlock, renderProfile, replaceBlock } from '../../bench/readme-block.ts'
 import { results } from './results.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -11,6 +11,23 @@ test('README.md shows what its results say', async () => {
   const name = /bench\/results\/(\S+)\.svg/.exec(page)?.[1] ?? 'none is named'
   const text = await readFile(join(root, 'bench', 'results', `${name}.json`), 'utf8')
   expect(replaceBlock(page, renderBlock(JSON.parse(text), name))).toBe(page)
+})
+
+test('docs/performance.md shows what its profile says', async () => {
+  const page = await readFile(join(root, 'docs', 'performance.md'), 'utf8')
+  const name = /bench\/results\/(\S+-profile)\.md/.exec(page)?.[1] ?? 'none is named'
+  const text = await readFile(join(root, 'bench', 'results', `${name}.md`), 'utf8')
+  expect(replaceBlock(page, renderProfile(text, name))).toBe(page)
+})
+
+test('a profile is shown one level deeper, without its title', () => {
+  expect(renderProfile('# Profile\n\nx\n\n## Time\n\ny\n', 'p')).toBe(
+    [
+      '<!-- bench: begin; made by npm run bench:readme -->',
+      'From [p.md](../bench/results/p.md).\n\nx\n\n### Time\n\ny',
+      '<!-- bench: end -->',
+    ].join('\n'),
+  )
 })
 
 test('a row for each entry and for each target, a column for each number of cores', () => {
