@@ -19,7 +19,7 @@ export const LANES_BESIDE_WRITING = 2
 
 export interface ReadBackOptions {
   readonly target: Target
-  readonly engine: Engine
+  readonly engine: Pick<Engine, 'compare' | 'isZero'>
   /** Told of bytes that hold what they should. */
   readonly checked: (bytes: number) => void
   readonly signal?: AbortSignal | undefined
