@@ -4,7 +4,8 @@
  * 1. Build the input in a scratch folder, which is removed at the end, also after Ctrl-C.
  * 2. Detect which peers exist, and make what they read; who cannot is left out, with the reason.
  * 3. Rounds on 2 processors and on all: see session.ts.
- * 4. Write bench/results/DATE-MACHINE.json, .md and .svg, and print the table.
+ * 4. Write bench/results/DATE-MACHINE.json, .md and .svg, and print the table; a part of the
+ *    bench (`--only`) goes to build/bench-results.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { loadavg } from 'node:os'
@@ -41,7 +42,9 @@ async function main(): Promise<void> {
     return
   }
   const results = await bench(options)
-  const folder = options.results ?? join(root, 'bench', 'results')
+  // A part must not take the place of the whole.
+  const kept = options.only.length === 0 ? 'bench/results' : 'build/bench-results'
+  const folder = options.results ?? join(root, kept)
   await mkdir(folder, { recursive: true })
   const size = options.large ? '-large' : ''
   const path = join(folder, `${results.date}-${machineSlug(results.machine)}${size}`)

@@ -11,7 +11,7 @@ export interface BenchOptions {
   /** One pass for each, all entries on so many processors with as many workers; ascending. */
   readonly cores: readonly number[]
   readonly large: boolean
-  /** Where the results go; absent: bench/results. */
+  /** Where the results go, if not to the place for all. */
   readonly results?: string
   /** Where a scratch folder for inputs and targets is made. */
   readonly folder: string
@@ -35,7 +35,8 @@ Options:
   --large          an image of 8 GiB with 3.9 GB of data, not of 2 GiB with 1 GB,
                    and without --only the main entries
   --program <cmd>  the osflash to measure (default: the compiled one of this checkout)
-  --results <dir>  where the results go (default: bench/results)
+  --results <dir>  where the results go (default: bench/results; with --only
+                   build/bench-results)
   --folder <dir>   where to work; needs 40 GB, of which 34 for the group memory
                    (default: build/bench)
   --help           print this help
