@@ -3,7 +3,8 @@
  *
  * 1. open:  signature, manifest, key and indexes, as for every use of an image
  * 2. look:  at the target, before anything is written
- * 3. read, threads, write, together (measure.ts), each for its part of the seconds
+ * 3. measure: read, threads, write, together (measure.ts), and again in turn, each for its part
+ *    of the seconds: a machine that gets slower meanwhile is slower for all of them
  * 4. judge: what limits and what would help (model.ts)
  *
  * Not promised: the time of starting, of partition tables, of ranges of zeros, and of the entries
@@ -31,10 +32,11 @@ import {
   measureWrite,
 } from './measure.ts'
 import { judge, type Measured, type Verdict } from './model.ts'
-import { loadSample } from './sample.ts'
+import { loadSample, type Sample } from './sample.ts'
 
 /** As many as any disk gets; the target lets fewer through where that is better. */
 const WRITES_IN_FLIGHT = 6
+const ROUNDS = 2
 
 export interface BenchOptions {
   readonly source: Source
@@ -92,13 +94,13 @@ export async function benchImage(options: BenchOptions): Promise<BenchReport> {
     throw new OsflashError('refused', `measuring ${options.source.name}: it holds no data`)
   }
   if (to !== undefined) await tellWhatIsLost(emit, to, overwrite)
-  let from: Pick<Source, 'read'> = options.source
   const { source } = options
+  const from: From = { source }
   await using engine = startEngine({
     source: {
       name: source.name,
       bytes: source.bytes,
-      read: (offset, into) => from.read(offset, into),
+      read: (offset, into) => from.source.read(offset, into),
       [Symbol.asyncDispose]: async () => undefined,
     },
     payloads,
@@ -108,23 +110,24 @@ export async function benchImage(options: BenchOptions): Promise<BenchReport> {
     threads,
     ...signalOf(options),
   })
-  const bench = { options, engine, jobs }
-  const read = await inPhase(emit, 'measuring reads', () => measureRead(readingOf(options)))
-  const sample = await loadSample(source, jobs, options.signal)
-  from = sample.source
-  const decoded = await inPhase(emit, 'measuring threads', () =>
-    measureThreads({ engine, jobs: sample.jobs, ...limitsOf(options) }),
-  )
-  from = source
-  const written = to === undefined ? undefined : await measureWriting(bench, to)
-  const together = await measureAll(bench)
-  return report(bench, { read, decoded, together, ...written })
+  const rounds = await inPhase(emit, 'measuring', async () => {
+    const sample = await loadSample(source, jobs, options.signal)
+    return measureRounds({ options, engine, jobs, sample, from })
+  })
+  return report({ options, engine, jobs }, rounds)
+}
+
+/** Where the engine reads now. */
+interface From {
+  source: Pick<Source, 'read'>
 }
 
 interface Bench {
   readonly options: BenchOptions
   readonly engine: Engine
   readonly jobs: readonly FrameJob[]
+  readonly sample: Sample
+  readonly from: From
 }
 
 async function open(options: BenchOptions): Promise<{
@@ -144,31 +147,60 @@ async function tellWhatIsLost(emit: Emit, to: string, overwrite: boolean): Promi
   emit({ event: 'note', text })
 }
 
-interface Written {
-  readonly write: Amount
-  readonly target: Pick<BenchTarget, 'kind' | 'direct'>
+interface Rounds {
+  readonly read: Amount[]
+  readonly decoded: Decoded[]
+  readonly write: Amount[]
+  readonly together: Amount[]
+  target?: Pick<BenchTarget, 'kind' | 'direct'>
 }
 
-async function measureWriting({ options, engine, jobs }: Bench, to: string): Promise<Written> {
-  await using target = await openBenchTarget({ ...options, to, frameBytes: engine.rawSlotBytes })
-  const writesUnderWay = engine.workers + WRITES_IN_FLIGHT
-  const write = await inPhase(options.emit, 'measuring writes', () =>
-    measureWrite({ target, jobs, writesUnderWay, ...limitsOf(options) }),
-  )
-  return { write, target: { kind: target.kind, direct: target.direct } }
+async function measureRounds(bench: Bench): Promise<Rounds> {
+  const { options, from, sample, engine } = bench
+  const rounds: Rounds = { read: [], decoded: [], write: [], together: [] }
+  const total = ROUNDS * stepsOf(options)
+  let done = 0
+  const step = async (work: () => Promise<void>): Promise<void> => {
+    await work()
+    done += 1
+    options.emit({ event: 'progress', phase: 'measuring', done, total, unit: 'items' })
+  }
+  const threads = { engine, jobs: sample.jobs, ...limitsOf(options) }
+  for (let round = 0; round < ROUNDS; round += 1) {
+    from.source = options.source
+    await step(async () => void rounds.read.push(await measureRead(readingOf(options))))
+    from.source = sample.source
+    await step(async () => void rounds.decoded.push(await measureThreads(threads)))
+    from.source = options.source
+    if (options.to !== undefined) await step(() => measureWriting(bench, rounds))
+    await step(() => measureAll(bench, rounds))
+  }
+  return rounds
 }
 
-/** With a new target, so that space is allocated as in a run. */
-async function measureAll({ options, engine, jobs }: Bench): Promise<Amount> {
-  const { to, emit } = options
-  await using target =
-    to === undefined
-      ? undefined
-      : await openBenchTarget({ ...options, to, frameBytes: engine.rawSlotBytes })
+async function measureWriting({ options, engine, jobs }: Bench, rounds: Rounds): Promise<void> {
+  await using target = await openTargetOf(options, engine)
+  if (target === undefined) return
+  const writing = { target, jobs, writesUnderWay: WRITES_IN_FLIGHT, ...limitsOf(options) }
+  rounds.write.push(await measureWrite(writing))
+  rounds.target = { kind: target.kind, direct: target.direct }
+}
+
+async function measureAll({ options, engine, jobs }: Bench, rounds: Rounds): Promise<void> {
+  await using target = await openTargetOf(options, engine)
   const together = { ...readingOf(options), engine, jobs }
-  return await inPhase(emit, 'measuring all together', () =>
-    measureTogether(target === undefined ? together : { ...together, target }),
+  rounds.together.push(
+    await measureTogether(target === undefined ? together : { ...together, target }),
   )
+}
+
+/** Each time a new one, so that space is allocated as in a run. */
+async function openTargetOf(
+  options: BenchOptions,
+  { rawSlotBytes: frameBytes }: Engine,
+): Promise<BenchTarget | undefined> {
+  const { to } = options
+  return to === undefined ? undefined : openBenchTarget({ ...options, to, frameBytes })
 }
 
 function readingOf(options: BenchOptions) {
@@ -181,36 +213,41 @@ function readingOf(options: BenchOptions) {
   return { source, forget, ...limitsOf(options) }
 }
 
-/** Three measurements without a target, four with one. */
+/** Measurements of a round. */
+const stepsOf = ({ to }: BenchOptions): number => (to === undefined ? 3 : 4)
+
 function limitsOf(options: BenchOptions) {
-  return { seconds: options.seconds / (options.to === undefined ? 3 : 4), ...signalOf(options) }
+  return { seconds: options.seconds / ROUNDS / stepsOf(options), ...signalOf(options) }
 }
 
-interface Results extends Partial<Written> {
-  readonly read: Amount
-  readonly decoded: Decoded
-  readonly together: Amount
-}
-
-function report({ options, engine, jobs }: Bench, results: Results): BenchReport {
-  const { read, decoded, write, target, together } = results
+function report(
+  { options, engine, jobs }: Pick<Bench, 'options' | 'engine' | 'jobs'>,
+  { read, decoded, write, together, target }: Rounds,
+): BenchReport {
   const dataBytes = jobs.reduce((sum, { rawLength }) => sum + rawLength, 0)
   const packedBytes = jobs.reduce((sum, { packedLength }) => sum + packedLength, 0)
   const ratio = dataBytes / packedBytes
+  const decodedBytes = decoded.reduce((sum, { bytes }) => sum + bytes, 0)
+  const secondsOf = (stage: 'digest' | 'open' | 'decompress'): number =>
+    decoded.reduce((sum, { times }) => sum + times[stage], 0)
   const stage = (seconds: number): ThreadStageRate => {
-    const bytesPerSecondPerThread = decoded.bytes / seconds
+    const bytesPerSecondPerThread = decodedBytes / seconds
     const bytesPerSecond = bytesPerSecondPerThread * engine.workers
     return { bytesPerSecond, bytesPerSecondPerThread }
   }
-  const { digest, open, decompress } = decoded.times
+  const threadSeconds = {
+    digest: secondsOf('digest'),
+    open: secondsOf('open'),
+    decompress: secondsOf('decompress'),
+  }
   const packedBytesPerSecond = rateOf(read)
   const measured: Measured = {
     read: packedBytesPerSecond * ratio,
     threads: rateOf(decoded),
-    threadSeconds: { digest, open, decompress },
+    threadSeconds,
     together: rateOf(together),
     ratio,
-    ...(write === undefined ? {} : { write: rateOf(write) }),
+    ...(write.length === 0 ? {} : { write: rateOf(write) }),
   }
   return {
     image: options.source.name,
@@ -224,10 +261,10 @@ function report({ options, engine, jobs }: Bench, results: Results): BenchReport
       : { target: { path: options.to, ...target } }),
     stages: {
       read: { bytesPerSecond: measured.read, packedBytesPerSecond },
-      digest: stage(digest),
-      open: stage(open),
-      decompress: stage(decompress),
-      ...(write === undefined ? {} : { write: { bytesPerSecond: rateOf(write) } }),
+      digest: stage(threadSeconds.digest),
+      open: stage(threadSeconds.open),
+      decompress: stage(threadSeconds.decompress),
+      ...(write.length === 0 ? {} : { write: { bytesPerSecond: rateOf(write) } }),
     },
     allThreads: { bytesPerSecond: measured.threads },
     together: { bytesPerSecond: measured.together },
@@ -235,7 +272,11 @@ function report({ options, engine, jobs }: Bench, results: Results): BenchReport
   }
 }
 
-const rateOf = ({ bytes, seconds }: Amount): number => bytes / seconds
+/** Of all rounds together. */
+function rateOf(amounts: readonly Amount[]): number {
+  const seconds = amounts.reduce((sum, amount) => sum + amount.seconds, 0)
+  return amounts.reduce((sum, amount) => sum + amount.bytes, 0) / seconds
+}
 
 function signalOf(options: { readonly signal?: AbortSignal }): { signal?: AbortSignal } {
   return options.signal === undefined ? {} : { signal: options.signal }

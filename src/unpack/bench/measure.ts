@@ -67,7 +67,6 @@ export interface Decoding extends Limits {
 }
 
 export interface Decoded extends Amount {
-  readonly frames: number
   readonly times: StageTimes
 }
 
@@ -77,17 +76,15 @@ export async function measureThreads(decoding: Decoding): Promise<Decoded> {
   // The first frames of each thread wait for its libraries and its first use of memory.
   await engine.run({ jobs: repeated(jobs, 4 * engine.workers), sink: drop })
   const before = engine.stages()
-  let frames = 0
   const amount = await inTurns({ ...decoding, forget: nothing }, async (inTime) => {
     let bytes = 0
     const sink = async (job: FrameJob): Promise<void> => {
       bytes += job.rawLength
-      frames += 1
     }
     await engine.run({ jobs: whileInTime(jobs, inTime), sink })
     return bytes
   })
-  return { ...amount, frames, times: difference(engine.stages(), before) }
+  return { ...amount, times: difference(engine.stages(), before) }
 }
 
 export interface Writing extends Limits {
