@@ -1,14 +1,20 @@
 /**
  * Entries of a tree as work for another thread: records in a slot of shared memory.
  *
- * | offset | size | slot                  | | number | record                                      |
- * |--------|------|-----------------------|-|--------|---------------------------------------------|
- * | 0      | 8    | records               | | 0      | kind: file 0, piece 1, symlink 2, folder 3  |
- * | 8      | 8    | bytes of the target's | | 1 to 4 | uid, gid (-1: leave), mode (-1: later), mtime |
- * |        |      | directory             | | 5 to 8 | content: place in the memory of the frames, |
- * | 16     | n    | that directory        | |        | bytes, and for a piece descriptor, position |
- * | ...    |      | records, at multiples | | 9, 10  | bytes of the path, of the link's target     |
- * |        |      | of 8                  | |        | then both, one byte a character             |
+ * | offset | size | slot                         |
+ * |--------|------|------------------------------|
+ * | 0      | 8    | number of records            |
+ * | 8      | 8    | bytes of the directory below |
+ * | 16     | n    | the target's directory       |
+ * | ...    |      | records, at multiples of 8   |
+ *
+ * | number | record                                                                  |
+ * |--------|-------------------------------------------------------------------------|
+ * | 0      | kind: file 0, piece 1, symlink 2, directory 3                           |
+ * | 1 to 4 | uid and gid (-1: leave them), mode (-1: mode and time come later), time |
+ * | 5, 6   | content: its place in the memory of the frames, and its bytes           |
+ * | 7, 8   | of a piece: descriptor, position in the file                            |
+ * | 9, 10  | bytes of the path and of the link's target, which follow                |
  *
  * 1. All numbers are doubles. A slot takes records until the next might not fit, or until they
  *    are `RECORDS_MAX`, or their content `CONTENT_BYTES`: so the threads get equal parts.
