@@ -1,8 +1,8 @@
 /**
  * Makes ranges of a file or a device read as zero, without sending zeros where that can be.
  *
- * 1. The first large range finds out how: `fallocate --zero-range` (a device does it itself, as
- *    `blkdiscard -z` asks it to), or a hole where the file system knows only those (tmpfs).
+ * 1. By `fallocate --zero-range` (a device does it itself, as `blkdiscard -z` asks it to), or as
+ *    holes where the file system knows only those (tmpfs); what worked is kept to.
  * 2. The large ranges of a call share one process, `xargs`, that hands them to `fallocate`.
  * 3. Small ranges, and all where 1 is impossible or failed, are written from one buffer that the
  *    direct descriptor takes; what is not aligned goes the other way.
@@ -35,37 +35,38 @@ export type ZeroFill = (ranges: readonly DiskRange[]) => Promise<void>
 /** What it gives throws OsflashError `io`, `cancelled`. */
 export function makeZeroFill(options: ZeroFillOptions): ZeroFill {
   let zeros: Uint8Array | undefined
-  let way: Way | undefined
+  const make = makeByKernel(options)
   return async (ranges) => {
     const large = ranges.filter(({ length }) => length >= FALLOCATE_MIN_BYTES)
-    const [first] = large
-    if (first !== undefined) way ??= await findWay(options, first)
-    const done = new Set(await byFallocate(options, large, way))
+    const made = new Set((await make(large)) ? large : [])
     for (const range of ranges) {
-      if (done.has(range)) continue
+      if (made.has(range)) continue
       zeros ??= slotView(makeSlots(1, ZEROS_BYTES), 0)
       await writeZeros(options, range, zeros)
     }
   }
 }
 
-/** The option of `fallocate` that works here. */
-type Way = '--zero-range' | '--punch-hole' | 'none'
+/** Options of `fallocate`. */
+type Way = '--zero-range' | '--punch-hole'
 
-async function findWay(options: ZeroFillOptions, range: DiskRange): Promise<Way> {
-  if (await fallocate(options, '--zero-range', [range])) return '--zero-range'
-  if (options.device) return 'none'
-  return (await fallocate(options, '--punch-hole', [range])) ? '--punch-hole' : 'none'
-}
-
-/** The ranges that are zero now. */
-async function byFallocate(
+/** Says whether all ranges were made zero; keeps to the first way that worked. */
+function makeByKernel(
   options: ZeroFillOptions,
-  ranges: readonly DiskRange[],
-  way: Way | undefined,
-): Promise<readonly DiskRange[]> {
-  if (way === undefined || way === 'none') return []
-  return (await fallocate(options, way, ranges)) ? ranges : []
+): (ranges: readonly DiskRange[]) => Promise<boolean> {
+  let ways: readonly Way[] = options.device ? ['--zero-range'] : ['--zero-range', '--punch-hole']
+  let known = false
+  return async (ranges) => {
+    if (ranges.length === 0) return true
+    for (const way of ways) {
+      if (!(await fallocate(options, way, ranges))) continue
+      ways = [way]
+      known = true
+      return true
+    }
+    if (!known) ways = []
+    return false
+  }
 }
 
 /** False where it failed for any of them, or there is no such program. */
@@ -74,7 +75,6 @@ async function fallocate(
   way: Way,
   ranges: readonly DiskRange[],
 ): Promise<boolean> {
-  if (ranges.length === 0) return true
   const lines = ranges.map(({ offset, length }) => `-o ${offset} -l ${length}\n`)
   const fill = ['fallocate', way, '--keep-size', resolve(path)]
   try {

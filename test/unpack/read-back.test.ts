@@ -1,4 +1,4 @@
-/** Reading back beside the writing: what is checked, when, how many at a time, and what stops it. */
+/** Reading back beside the writing: what is checked, when, how many at a time; what stops it. */
 import { describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/unpack/engine.ts'
 import type { FrameJob } from '../../src/unpack/frame-job.ts'
