@@ -101,7 +101,7 @@ describe('zeros', () => {
     [
       'it fails later',
       {
-        fallocate: `[ -e "$0.used" ] && exit 1; touch "$0.used"; PATH='${PATH}' exec fallocate "$@"`,
+        fallocate: `[ -e "$0.on" ] && exit 1; touch "$0.on"; PATH='${PATH}' exec fallocate "$@"`,
       },
     ],
   ])('are written where %s', async (_, scripts) => {
