@@ -17,12 +17,15 @@ import { type Compressor, makeCompressor } from '../../format/codec.ts'
 import { LIMITS } from '../../format/limits.ts'
 import { slotView } from '../../system/shared-buffers.ts'
 import type { Numbers } from '../../system/worker-pool.ts'
+import { MIB } from '../../units.ts'
 import { blockOf, plainOf, saltOf, sealedOf } from './chunk-slot.ts'
 import { CELL_BYTES, GAP_BYTES_MIN } from './extents.ts'
 import { readRange, writeRange } from './file-range.ts'
 import { OPERATION, type PackSetup } from './jobs.ts'
 import { isUnused, zeroUnused } from './unused.ts'
 
+/** Pieces of files that are only passed on: they stay in the cache of a core. */
+const PIECE_BYTES = MIB
 const ZERO_CELL = Buffer.alloc(CELL_BYTES)
 
 interface Kernel {
@@ -137,8 +140,8 @@ function eachPiece(
   bytes: number,
   use: (piece: Uint8Array, at: number) => void,
 ): void {
-  for (let at = 0; at < bytes; at += buffer.length) {
-    use(buffer.subarray(0, Math.min(buffer.length, bytes - at)), at)
+  for (let at = 0; at < bytes; at += PIECE_BYTES) {
+    use(buffer.subarray(0, Math.min(PIECE_BYTES, bytes - at)), at)
   }
 }
 

@@ -2,12 +2,15 @@
  * The main thread's side of the workers: one method for each job, with named fields.
  *
  * 1. Each method sends one job and reads its answer; jobs.ts and kernel.ts have the other end.
- * 2. Jobs wait for a free worker in the order in which they were sent.
+ * 2. Jobs wait for a free worker in the order in which they were sent. Packing a frame takes much
+ *    longer than all others; no more of them are sent than keep the workers busy, so that a short
+ *    job, on which other work waits, finds a thread that has but one.
  * 3. Cancelling ends the threads at once: every job that waits fails with `cancelled`.
  */
 import { throwIfCancelled } from '../../errors.ts'
 import type { ExtentKind } from '../../format/index.ts'
 import { moduleBeside } from '../../system/module-url.ts'
+import { SlotQueue } from '../../system/shared-buffers.ts'
 import { type Numbers, startWorkerPool } from '../../system/worker-pool.ts'
 import type { ChunkInSlot } from './chunk-slot.ts'
 import type { CellRun } from './extents.ts'
@@ -75,8 +78,18 @@ export function startPackWorkers(options: PackWorkersOptions): PackWorkers {
     options.signal?.removeEventListener('abort', stop)
     await pool.close()
   }
+  const packing = new SlotQueue(Math.ceil(1.5 * options.workers))
+  const run = async (job: Numbers): Promise<Numbers> => {
+    if (job[0] !== OPERATION.compress) return pool.run(job)
+    const turn = await packing.acquire()
+    try {
+      return await pool.run(job)
+    } finally {
+      packing.release(turn)
+    }
+  }
   return {
-    ...packJobs((job) => pool.run(job)),
+    ...packJobs(run),
     setUp: (setup) => pool.setUp(setup),
     close,
     [Symbol.asyncDispose]: close,
