@@ -24,7 +24,8 @@ export function renderBlock(results: BenchResults, name: string): string {
   const path = `bench/results/${name}`
   return [
     BEGIN,
-    `${machineText(machine)}; ${results.date}, medians of ${rounds} rounds, MB of data a second.`,
+    `${machineText(machine)};`,
+    `${results.date}, medians of ${rounds} rounds, MB of data a second.`,
     `The disk image has ${Math.round(input.mappedBytes / 1e6)} MB of data.`,
     ...busyLines(results),
     `Versions, commands and spread: [${name}.md](${path}.md).`,
@@ -55,8 +56,8 @@ const busyLines = ({ loadBefore }: BenchResults): readonly string[] =>
   loadBefore <= QUIET_LOAD
     ? []
     : [
-        `**Other programs used the machine (load ${loadBefore.toFixed(1)}): the figures show that the`,
-        'bench works, and no more.**',
+        `**Other programs used the machine (load ${loadBefore.toFixed(1)}): the figures show`,
+        'that the bench works, and no more.**',
       ]
 
 /** The page with another section. @throws Error when the marks are missing */

@@ -22,5 +22,6 @@ const PIECE = '$((256 << 20))'
 export function sameBytes(one: string, other: string): string {
   const pieces = `seq 0 ${PIECE} $(($(stat -c %s ${one}) - 1))`
   const compare = `cmp --ignore-initial={} --bytes=${PIECE} ${one} ${other}`
-  return `[ $(stat -c %s ${one}) = $(stat -c %s ${other}) ] && ${pieces} | xargs -P 0 -I{} ${compare}`
+  const sameSize = `[ $(stat -c %s ${one}) = $(stat -c %s ${other}) ]`
+  return `${sameSize} && ${pieces} | xargs -P 0 -I{} ${compare}`
 }

@@ -35,7 +35,8 @@ test('a row for each entry and for each target, a column for each number of core
   const both = { ...results, cores: [2, 4], entries: [...on2.slice(0, 3), ...results.entries] }
   expect(renderBlock(both, 'a-run')).toMatchInlineSnapshot(`
     "<!-- bench: begin; made by npm run bench:readme -->
-    Example(R) 9000, 4 cores, 16 GiB of memory, Linux 6.12; 2027-01-31, medians of 3 rounds, MB of data a second.
+    Example(R) 9000, 4 cores, 16 GiB of memory, Linux 6.12;
+    2027-01-31, medians of 3 rounds, MB of data a second.
     The disk image has 1000 MB of data.
     Versions, commands and spread: [a-run.md](bench/results/a-run.md).
 
