@@ -78,6 +78,7 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
     }
     await rename(next, path)
   } catch (cause) {
+    await unlink(next).catch(() => undefined)
     throw ioError(`writing ${path}`, cause)
   }
 }

@@ -37,6 +37,8 @@ export interface Saver {
   zeroed(bytes: number): void
   /** Writes a checkpoint of all that was told, after the one under way. */
   last(): Promise<void>
+  /** The same of a run that failed, if a frame would be saved; what goes wrong is kept quiet. */
+  rescue(): Promise<void>
 }
 
 /** Whether `bytes` written in `ms` are worth a checkpoint. */
@@ -71,6 +73,11 @@ export function makeSaver(options: SaverOptions): Saver {
       })
   }
   const due = (): boolean => isDue(bytes, nowMs() - begunMs)
+  const last = async (): Promise<void> => {
+    await saving
+    if (failure !== undefined) throw failure
+    await save()
+  }
   return {
     wrote: async (frame, length) => {
       counter.ended(frame)
@@ -82,10 +89,10 @@ export function makeSaver(options: SaverOptions): Saver {
     zeroed: (upTo) => {
       zeroedBytes = upTo
     },
-    last: async () => {
+    last,
+    rescue: async () => {
       await saving
-      if (failure !== undefined) throw failure
-      await save()
+      if (counter.prefix > 0) await last().catch(() => undefined)
     },
   }
 }

@@ -63,8 +63,8 @@ export async function writeBody(options: WriteDiskOptions): Promise<void> {
       await inPhase(emit, 'verifying', () => verifyRest(writing))
     }
   } catch (error) {
-    // What was written until now need not be written again; it is the first failure that counts.
-    await saver.last().catch(() => undefined)
+    // What was written until now need not be written again.
+    await saver.rescue()
     throw error
   } finally {
     // The target is closed next.

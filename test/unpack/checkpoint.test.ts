@@ -1,5 +1,5 @@
 /** Checkpoints: read back, bound to their image and target, and counted as a prefix. */
-import { readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -50,6 +50,9 @@ describe('a checkpoint', () => {
     const path = join(scratch.path, 'no', 'a')
     await expect(writeCheckpoint(path, checkpoint)).rejects.toThrow(/^writing .*no such file/)
     await expect(readCheckpoint(scratch.path, key)).rejects.toThrow(/^reading .*is a directory/)
+    await mkdir(join(scratch.path, 'a'))
+    await expect(writeCheckpoint(join(scratch.path, 'a'), checkpoint)).rejects.toThrow(/^writing /)
+    expect(await readdir(scratch.path)).toEqual(['a'])
   })
 })
 

@@ -100,4 +100,18 @@ describe('the saver', () => {
       expect(told).toEqual([])
       await expect(frames()).rejects.toThrow(/ENOENT/)
     }))
+
+  it('saves the frames of a run that failed, and says nothing of what goes wrong then', () =>
+    withSaver(async ({ saver, flushes, told }) => {
+      await saver.wrote(2, FRAME)
+      const rescue = saver.rescue()
+      await expect.poll(() => flushes).toHaveLength(1)
+      flushes[0]?.resolve()
+      await rescue
+      expect(told).toEqual([{ frames: 3, zeroedBytes: 10 }])
+      const again = saver.rescue()
+      await expect.poll(() => flushes).toHaveLength(2)
+      flushes[1]?.reject(new Error('the disk is gone'))
+      await expect(again).resolves.toBeUndefined()
+    }))
 })

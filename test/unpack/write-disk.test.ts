@@ -126,6 +126,44 @@ describe('writeDisk', () => {
       },
     ))
 
+  it.each([
+    [0, 'zero 9437184 2097152'],
+    [MIB, 'zero 10485760 1048576'],
+  ])('goes on with the zeros of an earlier run behind byte %i of them', (zeroedBytes, act) => {
+    const done = { frames: 1, zeroedBytes }
+    return written({ done, holding: regions(), verify: true }, async ({ fake, report }) => {
+      await report
+      expect(fake.log.filter((entry) => entry.startsWith('zero '))).toEqual([act])
+      expect(differences(fake.disk)).toEqual([])
+    })
+  })
+
+  it('does not say of a range that it is zero before it is', () => {
+    const before = (text: string): void => {
+      if (text.startsWith('zero 9437184')) throw new OsflashError('io', `failing ${text}`)
+    }
+    return written({ before }, async ({ report, checkpoint }) => {
+      await expect(report).rejects.toThrow(/^failing zero/)
+      expect(await checkpoint()).toMatchObject({ zeroedBytes: 0 })
+    })
+  })
+
+  it('a run that fails leaves a checkpoint of what it wrote', () => {
+    let writes = 0
+    const before = (text: string): void => {
+      if (isWrite(text) && ++writes === 3) throw new OsflashError('io', `failing ${text}`)
+    }
+    return written({ before }, async ({ fake, plan, report, checkpoint }) => {
+      await expect(report).rejects.toThrow(/^failing write/)
+      const seen = await checkpoint()
+      expect(seen).toMatchObject({ zeroedBytes: 2 * MIB })
+      const offsets = fake.log.filter(isWrite).map(offsetOf)
+      const counted = plan.body.slice(0, seen.frames).map(({ diskOffset }) => diskOffset)
+      expect(offsets).toEqual(expect.arrayContaining(counted))
+      expect(fake.log.at(-1)).toBe('sync')
+    })
+  })
+
   it('refuses to go on where the frames of an earlier run are not there', () =>
     written({ done: ONE_FRAME, blank: true }, async ({ fake, plan, report }) => {
       await expect(report).rejects.toMatchObject({ code: 'refused' })
