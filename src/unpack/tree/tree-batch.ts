@@ -89,18 +89,27 @@ export class BatchWriter {
     const content = 'content' in record ? record.content : NO_CONTENT
     const place = 'to' in record ? record.to : NO_PLACE
     const target = record.kind === 'symlink' ? record.target : ''
-    const fields = [
-      KINDS.indexOf(record.kind),
-      ...[set.uid, set.gid, set.mode, set.mtime],
-      ...[content.from, content.bytes, place.fd, place.position],
-      ...[record.path.length, target.length],
-    ]
-    for (const field of fields) this.#at = this.#bytes.writeDoubleLE(field, this.#at)
+    this.#put(KINDS.indexOf(record.kind))
+    this.#put(set.uid)
+    this.#put(set.gid)
+    this.#put(set.mode)
+    this.#put(set.mtime)
+    this.#put(content.from)
+    this.#put(content.bytes)
+    this.#put(place.fd)
+    this.#put(place.position)
+    this.#put(record.path.length)
+    this.#put(target.length)
     this.#at += this.#bytes.write(record.path, this.#at, 'latin1')
     this.#at = aligned(this.#at + this.#bytes.write(target, this.#at, 'latin1'))
     this.#records += 1
     this.#contentBytes += content.bytes
     this.#bytes.writeDoubleLE(this.#records, 0)
+  }
+
+  /** An array of the numbers would be garbage for each entry. */
+  #put(number: number): void {
+    this.#at = this.#bytes.writeDoubleLE(number, this.#at)
   }
 }
 
