@@ -35,7 +35,7 @@ export interface PackSetup {
   readonly aead: Aead
   readonly chunkOctet: number
   readonly sessionKey: Uint8Array
-  /** What was read of the payloads, one run of memory, see raw-ring.ts. */
+  /** The ring of what was read of the payloads, and a slot behind its end: raw-ring.ts. */
   readonly rawSlots: Slots
   /** Packed frames, see `packedBound`. */
   readonly packedSlots: Slots

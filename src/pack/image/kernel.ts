@@ -14,7 +14,6 @@ import { createHash } from 'node:crypto'
 import { blake3 } from '@napi-rs/blake-hash'
 import { deriveSegmentKey, type SegmentKey, sealChunk } from '../../encrypt/seipd.ts'
 import { type Compressor, makeCompressor } from '../../format/codec.ts'
-import { LIMITS } from '../../format/limits.ts'
 import { slotView } from '../../system/shared-buffers.ts'
 import type { Numbers } from '../../system/worker-pool.ts'
 import { MIB } from '../../units.ts'
@@ -30,7 +29,7 @@ const ZERO_CELL = Buffer.alloc(CELL_BYTES)
 
 interface Kernel {
   readonly setup: PackSetup
-  /** For a piece of a file, or a frame from both ends of the ring. */
+  /** For a piece of a file. */
   readonly buffer: Uint8Array
   readonly compressor: Compressor
   /** The key of the segment last sealed from; segments are sealed one after another. */
@@ -41,7 +40,7 @@ interface Kernel {
 export function makeKernel(setup: PackSetup): (job: Numbers) => Numbers {
   const kernel: Kernel = {
     setup,
-    buffer: Buffer.allocUnsafeSlow(LIMITS.frameRawBytes),
+    buffer: Buffer.allocUnsafeSlow(PIECE_BYTES),
     compressor: makeCompressor(setup.codec, setup.level),
     key: undefined,
   }
@@ -94,15 +93,14 @@ function compress(kernel: Kernel, [at = 0, length = 0, slot = -1]: Numbers): Num
   return [kernel.compressor.compress(raw, out), ...blake3(raw)]
 }
 
-/** A run of bytes in the ring; one that goes on at its start is put together first. */
-function ringBytes({ setup, buffer }: Kernel, at: number, length: number): Uint8Array {
+/** A run of bytes in the ring; what goes on at its start is copied behind its end. */
+function ringBytes({ setup }: Kernel, at: number, length: number): Uint8Array {
   const { memory, base, slotBytes, count } = setup.rawSlots
-  const atEnd = Math.min(length, count * slotBytes - at)
-  const end = new Uint8Array(memory, base + at, atEnd)
-  if (atEnd === length) return end
-  buffer.set(end)
-  buffer.set(new Uint8Array(memory, base, length - atEnd), atEnd)
-  return buffer.subarray(0, length)
+  // The last slot is for this. A frame keeps its windows, so no two frames cross at a time.
+  const end = (count - 1) * slotBytes
+  const rest = at + length - end
+  if (rest > 0) new Uint8Array(memory, base + end).set(new Uint8Array(memory, base, rest))
+  return new Uint8Array(memory, base + at, length)
 }
 
 /** slot, index, plaintext bytes, last (1 or 0), place in the spool file -> BLAKE3 of the block. */
@@ -140,8 +138,8 @@ function eachPiece(
   bytes: number,
   use: (piece: Uint8Array, at: number) => void,
 ): void {
-  for (let at = 0; at < bytes; at += PIECE_BYTES) {
-    use(buffer.subarray(0, Math.min(PIECE_BYTES, bytes - at)), at)
+  for (let at = 0; at < bytes; at += buffer.length) {
+    use(buffer.subarray(0, Math.min(buffer.length, bytes - at)), at)
   }
 }
 

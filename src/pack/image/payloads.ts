@@ -51,7 +51,7 @@ export async function packPayloads(
     (payload) => new PayloadWriter({ setup, workers, slots }, { ...payload, spoolEnd }),
   )
   const ahead = setup.packedSlots.count - 1
-  const ring = new RawRing(setup.rawSlots.count)
+  const ring = new RawRing(setup.rawSlots.count - 1)
   const items = scanPayloads(payloads, { workers, ring, ahead: WINDOWS_AHEAD, emit })
   const work = (item: Scanned, slot: number): Promise<Packed> =>
     packFrame({ workers, ring }, item, slot)

@@ -3,7 +3,8 @@
  *
  * 1. Windows of a frame's size are read one after another into a ring of slots: window n into slot
  *    n mod count. What follows in the payload follows in memory, so a frame that crosses from one
- *    window to the next is still one run of bytes, but for the end of the ring.
+ *    window to the next is still one run of bytes. At the end of the ring, its rest is copied
+ *    behind the last slot.
  * 2. A window has users: the planner, while frames may still be cut from it, and each frame that
  *    is being packed. Its slot is free when the last one is through.
  * 3. Whoever takes a window waits for the one that had its slot before; so memory is bounded,

@@ -121,8 +121,9 @@ export function makeSetup(settings: Settings, parts: SetupParts): PackSetup {
     level,
     aead,
     chunkOctet,
-    // Frames may cross into another window, and the next one may still be growing.
-    rawSlots: makeSlots(frames + WINDOWS_AHEAD + 3, WINDOW_BYTES),
+    // Frames may cross into another window, the next one may still be growing, and the last slot
+    // is for the frame that crosses the end of the ring.
+    rawSlots: makeSlots(frames + WINDOWS_AHEAD + 4, WINDOW_BYTES),
     // One of them is in use by the main thread.
     packedSlots: makeSlots(frames + 1, packedBound(LIMITS.frameRawBytes)),
     // Two more: chunk 0, which is kept until its segment ends, and the one being filled.

@@ -51,7 +51,7 @@ export async function makeInlineJobs(payloads: readonly InlinePayload[], chunkSl
     aead: 'ocb',
     chunkOctet: CHUNK_OCTET,
     sessionKey: SESSION_KEY,
-    rawSlots: makeSlots(RAW_SLOTS, WINDOW_BYTES),
+    rawSlots: makeSlots(RAW_SLOTS + 1, WINDOW_BYTES),
     packedSlots: makeSlots(2, packedBound(LIMITS.frameRawBytes)),
     chunkSlots: makeSlots(chunkSlots, chunkSlotBytes(CHUNK_BYTES)),
   }
