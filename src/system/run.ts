@@ -15,11 +15,9 @@
  * Not promised: that grandchildren which left the group (daemons) end with it.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process'
 import { access } from 'node:fs/promises'
-import { Readable, type Writable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { cancelled, errnoOf, OsflashError, throwIfCancelled } from '../errors.ts'
+import type { Readable, Writable } from 'node:stream'
+import { cancelled, OsflashError, throwIfCancelled } from '../errors.ts'
 import { endGroup } from './process-group.ts'
 import { packageHint } from './tool-packages.ts'
 
@@ -66,115 +64,29 @@ export interface RunResult {
  */
 export async function run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
   throwIfCancelled(options.signal)
-  const ending = new Ending(options.onStderr)
-  const child = ending.of(() => start(argv, options))
-  if (child !== undefined) {
-    const stop = new GroupStop(child.pid, options)
-    await ending.wait(child, options)
-    await stop.settle()
-  }
-  return outcome(argv, options, ending.facts())
-}
-
-function start([program, ...args]: Argv, options: RunOptions): ChildProcess {
-  const { stdin = 'ignore', stdout = 'capture' } = options
-  return spawn(program, args, {
-    cwd: options.cwd,
-    env: { ...process.env, LC_ALL: 'C.UTF-8', ...options.env },
-    stdio: [
-      typeof stdin === 'number' || stdin === 'ignore' ? stdin : 'pipe',
-      typeof stdout === 'number' || stdout === 'ignore' ? stdout : 'pipe',
-      'pipe',
-    ],
+  const [program, ...args] = argv
+  const tail = new Tail(options.onStderr)
+  // With the first program: most runs of osflash start none, and it takes long to load.
+  const { execa } = await import('execa')
+  throwIfCancelled(options.signal)
+  const child = execa(program, args, {
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...stdinOf(options.stdin ?? 'ignore'),
+    env: { LC_ALL: 'C.UTF-8', ...options.env },
+    stdout: stdoutOf(options.stdout),
+    stderr: 'pipe',
+    buffer: { stdout: (options.stdout ?? 'capture') === 'capture', stderr: false },
+    maxBuffer: STDOUT_MAX_BYTES,
+    stripFinalNewline: false,
+    reject: false,
     detached: true,
+    cleanup: false,
   })
-}
-
-/** Waits for a child and its streams, and remembers the first thing that went wrong. */
-class Ending {
-  readonly #tail: Tail
-  readonly #captured: Buffer[] = []
-  #capturedBytes = 0
-  #status: number | undefined
-  #signal: string | undefined
-  #fault: Error | undefined
-
-  constructor(onStderr: RunOptions['onStderr']) {
-    this.#tail = new Tail(onStderr)
-  }
-
-  /** Some faults (arguments too long) are thrown at once, others come as events. */
-  of(begin: () => ChildProcess): ChildProcess | undefined {
-    try {
-      return begin()
-    } catch (cause) {
-      this.#note(cause)
-      return undefined
-    }
-  }
-
-  async wait(child: ChildProcess, options: RunOptions): Promise<void> {
-    child.stderr?.on('data', (chunk: Buffer) => this.#tail.push(chunk))
-    const closed = new Promise<void>((resolve) => {
-      child.on('error', (error) => {
-        this.#note(error)
-        if (child.pid === undefined) resolve()
-      })
-      child.on('close', (status, signal) => {
-        if (child.pid !== undefined) this.#status = status ?? undefined
-        this.#signal = signal ?? undefined
-        resolve()
-      })
-    })
-    await Promise.all([closed, this.#feed(child.stdin, options), this.#drain(child, options)])
-  }
-
-  facts(): Ended {
-    return {
-      status: this.#status,
-      signal: this.#signal,
-      broken: this.#fault !== undefined,
-      errno: errnoOf(this.#fault),
-      message: this.#fault?.message,
-      stdout: Buffer.concat(this.#captured).toString(),
-      stderrTail: this.#tail.text(),
-    }
-  }
-
-  async #feed(into: Writable | null, { stdin }: RunOptions): Promise<void> {
-    if (into === null || typeof stdin === 'number' || stdin === undefined || stdin === 'ignore') {
-      return
-    }
-    const source = stdin instanceof Uint8Array ? Readable.from([stdin]) : stdin
-    // Before pipeline's own listeners, which close the other end.
-    source.once('error', (error) => {
-      if (!into.destroyed) this.#note(error)
-    })
-    source.once('close', () => {
-      const early = !source.readableEnded && !into.destroyed
-      if (early) this.#note(new Error('its input ended early'))
-    })
-    // A program that has enough closes its input: no fault, its status says how it went.
-    await pipeline(source, into).catch(() => undefined)
-  }
-
-  async #drain({ stdout: from }: ChildProcess, { stdout }: RunOptions): Promise<void> {
-    if (from === null) return
-    if (stdout !== undefined && typeof stdout === 'object') {
-      await pipeline(from, stdout).catch((cause) => this.#note(cause))
-      return
-    }
-    from.on('data', (chunk: Buffer) => {
-      this.#capturedBytes += chunk.length
-      if (this.#capturedBytes <= STDOUT_MAX_BYTES) this.#captured.push(chunk)
-      else from.destroy(new Error(`more than ${STDOUT_MAX_BYTES} bytes of output`))
-    })
-    from.on('error', (error) => this.#note(error))
-  }
-
-  #note(cause: unknown): void {
-    this.#fault ??= cause instanceof Error ? cause : new Error(String(cause))
-  }
+  child.stderr?.on('data', (chunk: Buffer) => tail.push(chunk))
+  const stop = new GroupStop(child.pid, options)
+  const result = await child
+  await stop.settle()
+  return outcome(argv, options, { ...pick(result), stderrTail: tail.text() })
 }
 
 interface Ended {
@@ -186,6 +98,24 @@ interface Ended {
   readonly message: string | undefined
   readonly stdout: string
   readonly stderrTail: string
+}
+
+function pick(result: {
+  exitCode?: number | undefined
+  signal?: string | undefined
+  code?: string | undefined
+  originalMessage?: string | undefined
+  cause?: unknown
+  stdout?: unknown
+}): Omit<Ended, 'stderrTail'> {
+  return {
+    status: result.exitCode,
+    signal: result.signal,
+    broken: result.cause !== undefined,
+    errno: result.code,
+    message: result.originalMessage,
+    stdout: typeof result.stdout === 'string' ? result.stdout : '',
+  }
 }
 
 async function outcome(argv: Argv, options: RunOptions, ended: Ended): Promise<RunResult> {
@@ -238,6 +168,21 @@ function why({ broken, signal, status, message }: Ended): string {
   if (broken) return message ?? 'could not be run'
   return signal === undefined ? `exit status ${status ?? 'unknown'}` : `ended by ${signal}`
 }
+
+function stdinOf(input: RunInput) {
+  if (typeof input === 'number') return { stdin: descriptor(input) }
+  return input === 'ignore' ? { stdin: input } : { input }
+}
+
+function stdoutOf(output: RunOutput | undefined) {
+  if (output === undefined || output === 'capture') return 'pipe'
+  if (typeof output === 'number') return descriptor(output)
+  // Beside `pipe`, because a stream without a descriptor cannot be handed to the child.
+  return output === 'ignore' ? output : (['pipe', output] as const)
+}
+
+/** execa takes any descriptor, its types only those up to 9. */
+const descriptor = (fd: number): 3 => fd as 3
 
 /** Keeps the end of a stream of text. */
 class Tail {

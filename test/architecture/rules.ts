@@ -116,15 +116,12 @@ export const moduleHeader: Rule = (files) =>
 
 const PROCESS_EDGES = ['exit', 'exitCode', 'env', 'argv', 'stdin', 'stdout', 'stderr', 'on', 'once']
 
-/** What a file may hand to a program that it starts, without looking at it. */
-const PASSED_ON: Readonly<Record<string, string>> = { 'src/system/run.ts': 'process.env' }
-
 /** Only `src/cli` prints, exits, or reads the environment or the arguments. */
 export const edgesInCli: Rule = (files) =>
   inSrc(files)
     .filter(({ path }) => !path.startsWith('src/cli/'))
     .flatMap((file) => {
-      const found = edgeUses(file).filter(({ name }) => PASSED_ON[file.path] !== name)
+      const found = [...edgeUses(file)]
       const modules = file.imports.filter((name) => /^(node:)?(process|console)$/.test(name))
       const uses = found.map((use) => `${file.path}:${lineAt(file, use.start)}: ${use.name}`)
       return [...uses, ...modules.map((name) => `${file.path}: import of ${name}`)].map(
@@ -135,8 +132,8 @@ export const edgesInCli: Rule = (files) =>
 /** Modules that only the files named may import. */
 const SINGLE_IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   listr2: ['src/cli/live.ts'],
-  execa: [],
-  'node:child_process': ['src/system/run.ts'],
+  execa: ['src/system/run.ts'],
+  'node:child_process': [],
   'node:cluster': [],
 }
 

@@ -63,7 +63,7 @@ test('a worker loads packages with native parts, and no other file of ours', asy
 test('the licence of every package that was bundled is kept', async () => {
   const text = await readFile(join(folder, 'dist/THIRD-PARTY-LICENSES.txt'), 'utf8')
   const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
-  for (const name of ['commander', 'listr2', 'tar-stream', 'yaml', 'zod']) {
+  for (const name of ['commander', 'execa', 'listr2', 'tar-stream', 'yaml', 'zod']) {
     expect(devDependencies).toHaveProperty(name)
     expect(text).toMatch(new RegExp(`^${name} \\d.* \\((MIT|ISC)\\)$`, 'm'))
   }
