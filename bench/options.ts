@@ -33,7 +33,7 @@ Options:
   --only <name>    an entry or a group (disk, scaling, tree, files, pack, codec,
                    memory); may be repeated
   --large          an image of 8 GiB with 3.9 GB of data, not of 2 GiB with 1 GB,
-                   and without --only the main entries
+                   and without --only disk and scaling, main entries
   --program <cmd>  the osflash to measure (default: the compiled one of this checkout)
   --results <dir>  where the results go (default: bench/results; with --only
                    build/bench-results)

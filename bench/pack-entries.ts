@@ -14,7 +14,6 @@ export const packEntries: readonly Entry[] = [
     title: 'osflash pack, sealed, signed, digests',
     needs: [],
     reads: 'disk.img',
-    main: true,
     run: `$OSFLASH pack disk.img -o out.osimg ${SEALING} --level $LEVEL --workers $WORKERS`,
     check:
       '$OSFLASH unpack out.osimg --to out.img --trust keys/signer.pub' +
@@ -28,7 +27,6 @@ export const packEntries: readonly Entry[] = [
     title: 'zstd, as many threads (no encryption)',
     needs: ['zstd'],
     reads: 'disk.img',
-    main: true,
     run: `${ZSTD} > out.zst && sync out.zst`,
     check: 'zstd -dcq out.zst | cmp - disk.img',
     output: 'out.zst',

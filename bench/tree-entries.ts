@@ -27,10 +27,9 @@ interface TreeSource {
   /** Name of the folder, and of the files packed from it. */
   readonly tree: string
   readonly inputs: readonly MadeFile[]
-  readonly main?: true
 }
 
-function entriesOf({ group, tree, inputs, ...main }: TreeSource): readonly Entry[] {
+function entriesOf({ group, tree, inputs }: TreeSource): readonly Entry[] {
   const suffix = tree === 'tree' ? '' : `-${group}`
   const check = `diff -rq --no-dereference ${tree} out.tree`
   const squashfs: MadeFile = {
@@ -55,7 +54,6 @@ function entriesOf({ group, tree, inputs, ...main }: TreeSource): readonly Entry
       before: 'mkdir out.tree',
       run: `$OSFLASH unpack ${tree}.osimg --to out.tree ${READING}`,
       check,
-      ...main,
     },
     {
       name: `unsquashfs${suffix}`,
@@ -67,7 +65,6 @@ function entriesOf({ group, tree, inputs, ...main }: TreeSource): readonly Entry
       inputs: [...inputs, squashfs],
       run: `unsquashfs -p $WORKERS -q -n -d out.tree ${squashfs.file} && sync -f out.tree`,
       check,
-      ...main,
     },
     {
       name: `tar${suffix}`,
@@ -85,5 +82,5 @@ function entriesOf({ group, tree, inputs, ...main }: TreeSource): readonly Entry
 
 export const treeEntries: readonly Entry[] = [
   ...entriesOf({ group: 'tree', tree: 'tree', inputs: [treeImage] }),
-  ...entriesOf({ group: 'files', tree: 'small', inputs: [smallTree, smallImage], main: true }),
+  ...entriesOf({ group: 'files', tree: 'small', inputs: [smallTree, smallImage] }),
 ]
