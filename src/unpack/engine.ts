@@ -32,7 +32,7 @@ import { type FrameJob, slotSizes } from './frame-job.ts'
 import type { LoadedPayload } from './payload.ts'
 import { makeStageTable, type StageTimes, stageSeconds } from './stage-times.ts'
 
-/** Packed slots beyond one for each worker: how far reading goes ahead. */
+/** Slots of both kinds beyond one for each worker: how far reading goes ahead. */
 const READ_AHEAD_SLOTS = 3
 
 export interface EngineOptions {
@@ -94,7 +94,7 @@ export function startEngine(options: EngineOptions): Engine {
   const { workers } = pool
   const sizes = slotSizes(options.payloads)
   const packed = makeSlots(workers + READ_AHEAD_SLOTS, sizes.sealedBytes)
-  const raw = makeSlots(workers + options.sinkDepth, sizes.rawBytes)
+  const raw = makeSlots(workers + READ_AHEAD_SLOTS + options.sinkDepth, sizes.rawBytes)
   const stages = makeStageTable(workers)
   const kernel = kernelSetup(options, { openedBytes: sizes.openedBytes, stages })
   const { batches } = options

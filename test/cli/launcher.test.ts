@@ -41,7 +41,7 @@ async function writeDeep(path: string, text: string): Promise<void> {
 
 /** A PATH on which `node` is the version given; it prints its arguments. */
 async function pathWithNode(folder: string, version: string): Promise<string> {
-  const script = `#!/bin/sh\n[ "$1" = --version ] && echo ${version} || echo "ran $1"\n`
+  const script = `#!/bin/sh\n[ "$1" = --version ] && echo ${version} || echo "ran $2"\n`
   await writeDeep(join(folder, 'path/node'), script)
   await chmod(join(folder, 'path/node'), 0o755)
   return `${join(folder, 'path')}:/usr/bin:/bin`

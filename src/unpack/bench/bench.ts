@@ -35,7 +35,7 @@ import { judge, type Measured, type Verdict } from './model.ts'
 import { loadSample, type Sample } from './sample.ts'
 
 /** As many as any disk gets; the target lets fewer through where that is better. */
-const WRITES_IN_FLIGHT = 6
+const WRITES_IN_FLIGHT = 8
 const ROUNDS = 2
 
 export interface BenchOptions {
