@@ -67,7 +67,6 @@ export interface UnpackReport extends WriteReport {
 /** @throws OsflashError of any code; before `writing` starts, nothing was written */
 export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> {
   const { emit } = options
-  await using threads = options.threads ?? startDecodeThreads(options.workers)
   const { image, payloads, sessionKey } = await inPhase(emit, 'opening', () => open(options))
   const wanted = targetOptions(options, image)
   await using _lock = await holdLock(await lockName(options.to), `writing to ${options.to}`)
@@ -78,6 +77,7 @@ export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> 
   if (done === undefined) await removeCheckpoint(options.checkpointPath)
   await using target = await openTarget(wanted, place, done !== undefined)
   const key = checkpointKey(image, target.bytes, target.identity)
+  await using threads = options.threads ?? startDecodeThreads(options.workers)
   await using engine = startEngine({
     source: options.source,
     payloads,

@@ -57,7 +57,6 @@ export interface UnpackTreeReport {
 /** @throws OsflashError of any code; what was made stays for the operator to look at */
 export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTreeReport> {
   const { source, emit, signal } = options
-  await using threads = options.threads ?? startDecodeThreads(options.workers)
   const image = await openImage(source, options.check)
   expectKind(image, 'tree')
   const sessionKey = await decryptSessionKey(image.keysBytes, options.identities)
@@ -65,6 +64,7 @@ export async function unpackTree(options: UnpackTreeOptions): Promise<UnpackTree
   for (const payload of payloads) {
     enforce('tarEntries', entriesOf(payload), `payload ${payload.entry.name} of the manifest`)
   }
+  await using threads = options.threads ?? startDecodeThreads(options.workers)
   const batches = makeBatchSlots(threads.workers)
   await using engine = startEngine({
     source,

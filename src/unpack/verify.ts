@@ -43,11 +43,11 @@ export interface VerifyReport {
 /** @throws OsflashError `signature`, `digest`, `format`, `limit`, `decryption`, with the place */
 export async function verifyImage(options: VerifyOptions): Promise<VerifyReport> {
   const { emit, source, identities } = options
-  await using threads = options.threads ?? startDecodeThreads(options.workers)
   const image = await openImage(source, options.check)
   const opens = identities.length > 0
   const sessionKey = opens ? await decryptSessionKey(image.keysBytes, identities) : undefined
   const payloads = await loadPayloads(image)
+  await using threads = options.threads ?? startDecodeThreads(options.workers)
   await using engine = startEngine({
     source,
     payloads,

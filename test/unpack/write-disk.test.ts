@@ -45,7 +45,9 @@ interface Run {
   readonly image?: Omit<DiskImage, 'folder'>
   /** What an earlier run left. */
   readonly holding?: readonly Region[]
-  readonly before?: (act: string, fake: FakeTarget) => void
+  readonly before?: (act: string, fake: FakeTarget, plan: DiskPlan) => void
+  /** With one thread frames are written in their order. Default: 2. */
+  readonly workers?: number
   readonly signal?: AbortSignal
 }
 
@@ -60,12 +62,12 @@ async function written(options: Run, look: (written: Written) => Promise<void>):
   const payloads = await loadPayloads(image)
   const { aead } = image.manifest.encryption
   const signal = options.signal === undefined ? {} : { signal: options.signal }
-  const sizes = { workers: 2, sinkDepth: 2 }
+  const sizes = { workers: options.workers ?? 2, sinkDepth: 2 }
   await using engine = startEngine({ source, payloads, aead, sessionKey, ...sizes, ...signal })
   const plan = planDisk(image.manifest, payloads, { bytes: BYTES })
   const fake = fakeTarget(BYTES, options.blank ?? false)
   for (const { offset, raw } of options.holding ?? []) fake.disk.set(raw, offset)
-  fake.before = (act) => options.before?.(act, fake)
+  fake.before = (act) => options.before?.(act, fake, plan)
   const path = join(folder.path, 'checkpoint')
   const report = writeDisk({
     plan,
@@ -144,16 +146,18 @@ describe('writeDisk', () => {
     }
     return written({ before }, async ({ report, checkpoint }) => {
       await expect(report).rejects.toThrow(/^failing zero/)
-      expect(await checkpoint()).toMatchObject({ zeroedBytes: 0 })
+      // There is none when it failed before the first frame was written.
+      const seen = await checkpoint().catch(() => ({ zeroedBytes: 0 }))
+      expect(seen).toMatchObject({ zeroedBytes: 0 })
     })
   })
 
   it('a run that fails leaves a checkpoint of what it wrote', () => {
-    let writes = 0
-    const before = (text: string): void => {
-      if (isWrite(text) && ++writes === 3) throw new OsflashError('io', `failing ${text}`)
+    const before = (text: string, _: FakeTarget, { body }: DiskPlan): void => {
+      if (!isWrite(text) || offsetOf(text) !== body.at(-1)?.diskOffset) return
+      throw new OsflashError('io', `failing ${text}`)
     }
-    return written({ before }, async ({ fake, plan, report, checkpoint }) => {
+    return written({ before, workers: 1 }, async ({ fake, plan, report, checkpoint }) => {
       await expect(report).rejects.toThrow(/^failing write/)
       const seen = await checkpoint()
       expect(seen).toMatchObject({ zeroedBytes: 2 * MIB })
