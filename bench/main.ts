@@ -57,6 +57,8 @@ async function main(): Promise<void> {
 
 async function bench(options: BenchOptions): Promise<BenchResults> {
   const { cores, rounds, large } = options
+  // Building the inputs is work of its own: the load of others shows before it.
+  const loadBefore = loadavg()[0] ?? 0
   const widest = Math.max(...cores)
   const entries = allEntries(widest)
   const programs = await programsFor(entries)
@@ -77,7 +79,6 @@ async function bench(options: BenchOptions): Promise<BenchResults> {
   const where: Shell = { ...bare, env: { ...env, ...sizes } }
   try {
     const { ready, failed } = await prepare(where, plan.entries)
-    const loadBefore = loadavg()[0] ?? 0
     const runs = await runAll(where, ready, { rounds, cores })
     return {
       format: 'osflash-bench/2',
