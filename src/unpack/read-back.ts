@@ -141,3 +141,8 @@ export function differs(target: Pick<Target, 'path'>, offset: number): OsflashEr
     },
   )
 }
+
+/** Whether the disk did not hold what was written: nothing that a flush said of it counts. */
+export function isReadBackFault(error: unknown): boolean {
+  return error instanceof OsflashError && error.code === 'readback'
+}

@@ -7,6 +7,8 @@
  * 2. What is counted was ended before the flush began; the number is written down after it.
  * 3. Writing waits only where the next checkpoint is due while one is still being written.
  * 4. Whoever reads back is told what a flush has made safe.
+ * 5. After a flush that failed there is no checkpoint any more: the system tells of a lost page
+ *    once, and the next flush of the same file succeeds.
  */
 import { MIB } from '../units.ts'
 import {
@@ -56,18 +58,22 @@ export function makeSaver(options: SaverOptions): Saver {
   let failure: unknown
   const save = async (): Promise<void> => {
     const progress = { frames: counter.prefix, zeroedBytes }
-    await options.sync()
-    const { path, key } = options.checkpoint
-    await writeCheckpoint(path, { format: 'osflash-checkpoint/2', ...key, ...progress })
+    try {
+      await options.sync()
+      const { path, key } = options.checkpoint
+      await writeCheckpoint(path, { format: 'osflash-checkpoint/2', ...key, ...progress })
+    } catch (error) {
+      failure ??= error
+      throw error
+    }
     options.saved(progress)
   }
   const begin = (): void => {
     bytes = 0
     begunMs = nowMs()
     saving = save()
-      .catch((error: unknown) => {
-        failure = error
-      })
+      // Thrown to whoever writes next.
+      .catch(() => undefined)
       .finally(() => {
         saving = undefined
       })
@@ -92,7 +98,7 @@ export function makeSaver(options: SaverOptions): Saver {
     last,
     rescue: async () => {
       await saving
-      if (counter.prefix > 0) await last().catch(() => undefined)
+      if (counter.prefix > 0 && failure === undefined) await last().catch(() => undefined)
     },
   }
 }

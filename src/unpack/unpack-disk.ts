@@ -32,7 +32,7 @@ import { startEngine } from './engine.ts'
 import { type CheckSignatures, expectKind, type OpenImage, openImage } from './image.ts'
 import { type LoadedPayload, loadPayloads } from './payload.ts'
 import { checkPlan, type DiskPlan, planDisk } from './plan.ts'
-import { LANES_BESIDE_WRITING } from './read-back.ts'
+import { isReadBackFault, LANES_BESIDE_WRITING } from './read-back.ts'
 import type { StageTimes } from './stage-times.ts'
 import { lookAtTarget, openTarget, type TargetOptions, type TargetPlace } from './target.ts'
 import { depthLimits } from './write-depth.ts'
@@ -96,6 +96,10 @@ export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> 
     verify: options.verify,
     emit,
     ...signalOf(options),
+  }).catch(async (error: unknown) => {
+    // It counts what the disk has just been seen to lose.
+    if (isReadBackFault(error)) await removeCheckpoint(options.checkpointPath)
+    throw error
   })
   await target.publish()
   await removeCheckpoint(options.checkpointPath)

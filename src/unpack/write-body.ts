@@ -19,7 +19,7 @@ import { alignedPieces, isAligned, stepsFrom, sumLengths } from './disk-range.ts
 import type { Engine } from './engine.ts'
 import type { FrameJob } from './frame-job.ts'
 import type { DiskPlan, DiskRange } from './plan.ts'
-import { type ReadBack, startReadBack } from './read-back.ts'
+import { isReadBackFault, type ReadBack, startReadBack } from './read-back.ts'
 import { makeSaver, type Saver } from './saver.ts'
 import type { Target } from './target.ts'
 import { depthLimits } from './write-depth.ts'
@@ -63,8 +63,8 @@ export async function writeBody(options: WriteDiskOptions): Promise<void> {
       await inPhase(emit, 'verifying', () => verifyRest(writing))
     }
   } catch (error) {
-    // What was written until now need not be written again.
-    await saver.rescue()
+    // What was written until now need not be written again, unless the disk lost some of it.
+    if (!isReadBackFault(error)) await saver.rescue()
     throw error
   } finally {
     // The target is closed next.

@@ -108,6 +108,8 @@ describe('verifying after resuming', () => {
     await writeFile(`${to}.partial`, partial)
     const wrong = unpackTest({ image, keys, to, resume: true, verify: true })
     await expect(wrong).rejects.toMatchObject({ code: 'readback' })
+    // The checkpoint counted those zeros; a run that believes it would end well.
+    await expect(stat(`${to}.checkpoint`)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 })
 

@@ -114,4 +114,17 @@ describe('the saver', () => {
       flushes[1]?.reject(new Error('the disk is gone'))
       await expect(again).resolves.toBeUndefined()
     }))
+
+  it('writes no checkpoint after the last flush failed: the next one only seems to succeed', () =>
+    withSaver(async ({ saver, flushes, told, frames }) => {
+      await saver.wrote(2, FRAME)
+      const last = saver.last()
+      await expect.poll(() => flushes).toHaveLength(1)
+      flushes[0]?.reject(new Error('a page was lost'))
+      await expect(last).rejects.toThrow('a page was lost')
+      await saver.rescue()
+      expect(flushes).toHaveLength(1)
+      expect(told).toEqual([])
+      await expect(frames()).rejects.toThrow(/ENOENT/)
+    }))
 })

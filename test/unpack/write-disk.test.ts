@@ -256,10 +256,13 @@ describe('reading back', () => {
     // The body is flushed by its checkpoint; head and table after that.
     const late = (act: string): boolean =>
       flushed(act) && ++syncs >= (at < MIB || at > 19 * MIB ? 4 : 2)
-    await written({ verify: true, before: spoiled(at, late) }, async ({ report }) => {
+    await written({ verify: true, before: spoiled(at, late) }, async ({ fake, report }) => {
       const failure = await report.catch((error: unknown) => error)
       expect(failure).toMatchObject({ code: 'readback' })
       if (offset !== undefined) expect(failure).toMatchObject({ data: { offset } })
+      // No flush for another checkpoint: nothing that was counted is believed any more.
+      expect(fake.log.filter(flushed)).toHaveLength(syncs)
+      expect(fake.log.at(-1)).not.toMatch(/^write/)
     })
   })
 })

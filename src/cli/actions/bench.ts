@@ -11,6 +11,7 @@ import { ioError } from '../../errors.ts'
 import { benchImage } from '../../unpack/bench/bench.ts'
 import { renderBenchChart } from '../bench-chart.ts'
 import { renderBench } from '../bench-text.ts'
+import { checkpointPath } from '../checkpoint-path.ts'
 import { refuseImageItself } from '../image-itself.ts'
 import { identitiesOf, trustOf } from '../key-files.ts'
 import type { ReadingOptions } from '../shared-options.ts'
@@ -43,7 +44,7 @@ export async function bench(
     seconds,
     emit,
     signal,
-    ...(to === undefined ? {} : { to }),
+    ...(to === undefined ? {} : { to, checkpointPath: await checkpointPath(to) }),
     ...(workers === undefined ? {} : { workers }),
   })
   if (chart !== undefined) {

@@ -5,14 +5,14 @@
  * 2. The checkpoint lies beside a file, and in /var/lib/osflash for a device.
  * 3. `--dry-run` prints the plan and touches nothing.
  */
-import { mkdir, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { stat } from 'node:fs/promises'
 import { openFileSource } from '../../deliver/file.ts'
 import { OsflashError } from '../../errors.ts'
 import { formatBytes, formatDuration } from '../../units.ts'
 import type { DecodeThreads } from '../../unpack/decode-threads.ts'
 import { planUnpack, unpackDisk } from '../../unpack/unpack-disk.ts'
 import { unpackTree } from '../../unpack/unpack-tree.ts'
+import { checkpointPath } from '../checkpoint-path.ts'
 import { counted } from '../count.ts'
 import { refuseImageItself } from '../image-itself.ts'
 import { identitiesOf, trustOf } from '../key-files.ts'
@@ -71,7 +71,7 @@ export async function unpack(
     tell(context, { to: options.to, startMs, stats: stats?.finish(stages, report.bytes) }, report)
     return
   }
-  const checkpoint = await checkpointPath(options)
+  const checkpoint = options.checkpoint ?? (await checkpointPath(options.to))
   const {
     plan: _,
     stages,
@@ -124,19 +124,6 @@ function tell(
   const split = stats === undefined ? '' : `\n${renderStats(stats, report.bytes)}`
   const result = { to, seconds, ...report, ...(stats && { stats }) }
   context.stdout.write(context.json ? `${JSON.stringify(result)}\n` : `${text}${split}`)
-}
-
-/** Beside a file; for a device in the state folder of the system. */
-async function checkpointPath(options: UnpackVerbOptions): Promise<string> {
-  if (options.checkpoint !== undefined) return options.checkpoint
-  const isDevice = await stat(options.to).then(
-    (target) => target.isBlockDevice(),
-    () => false,
-  )
-  if (!isDevice) return `${options.to}.checkpoint`
-  const path = join('/var/lib/osflash', `${basename(options.to)}.checkpoint`)
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  return path
 }
 
 /** An existing directory, or a name that ends like one. */

@@ -18,6 +18,7 @@ import { ioError, OsflashError } from '../../errors.ts'
 import { holdLock } from '../../system/lock.ts'
 import { makeSlots, slotView } from '../../system/shared-buffers.ts'
 import { alignUp, formatBytes, GIB, MIB } from '../../units.ts'
+import { removeCheckpoint } from '../checkpoint.ts'
 import {
   lookAtTarget,
   openTarget,
@@ -39,6 +40,8 @@ const SYNC_BYTES = 64 * MIB
 export interface BenchTargetOptions {
   readonly to: string
   readonly overwrite: boolean
+  /** Of an unpacking that was cut: nothing must go on with what is overwritten here. */
+  readonly checkpointPath?: string
   /** The longest frame. */
   readonly frameBytes: number
   readonly signal?: AbortSignal
@@ -90,6 +93,7 @@ export async function openBenchTarget(options: BenchTargetOptions): Promise<Benc
   }
   const lock = await holdLock(await realpath(to), `writing to ${to}`)
   try {
+    if (options.checkpointPath !== undefined) await removeCheckpoint(options.checkpointPath)
     const target = await openTarget(existing(to, options.signal), place, true)
     const writer = writerTo(target, { kind: place.kind, frameBytes, lock })
     await wipeEnds(target)

@@ -45,6 +45,8 @@ export interface BenchOptions {
   /** A file, a device, or a directory; absent: everything but writing. */
   readonly to?: string
   readonly overwrite: boolean
+  /** Where an unpacking to `to` keeps its checkpoint, which is removed with what it speaks of. */
+  readonly checkpointPath?: string
   readonly workers?: number
   /** For all measurements together, above 0. */
   readonly seconds: number

@@ -103,8 +103,9 @@ export async function measureWrite(writing: Writing): Promise<Amount> {
     let bytes = 0
     await inLanes(writesUnderWay, async () => {
       for (const job of queue) {
+        const place = number
         number += 1
-        await target.write(number, job.rawLength)
+        await target.write(place, job.rawLength)
         bytes += job.rawLength
       }
     })
@@ -126,8 +127,9 @@ export async function measureTogether(together: Together): Promise<Amount> {
   return inTurns(together, async (inTime) => {
     let bytes = 0
     const sink = async (job: FrameJob): Promise<void> => {
+      const place = number
       number += 1
-      await target?.write(number, job.rawLength)
+      await target?.write(place, job.rawLength)
       bytes += job.rawLength
     }
     await engine.run({ jobs: whileInTime(jobs, inTime), sink })

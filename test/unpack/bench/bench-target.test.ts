@@ -98,6 +98,26 @@ it('overwrites what exists when told to: noise between two ends of zeros, no mor
   expect(bytes.subarray(MIB, -MIB).includes(old)).toBe(false)
 })
 
+it('removes the checkpoint that speaks of what it overwrites, and the first frame with it', async () => {
+  const path = await oldFile(4 * MIB)
+  const checkpointPath = `${path}.checkpoint`
+  await writeFile(checkpointPath, 'all frames are there')
+  {
+    await using target = await openAt(path, { overwrite: true, checkpointPath })
+    await expect(stat(checkpointPath)).rejects.toMatchObject({ code: 'ENOENT' })
+    await target.write(0, FRAME_BYTES)
+  }
+  expect((await readFile(path)).subarray(MIB, MIB + 4 * KIB)).not.toEqual(Buffer.alloc(4 * KIB, 7))
+})
+
+it('keeps the checkpoint where it refuses', async () => {
+  const path = await oldFile(4 * MIB)
+  const checkpointPath = `${path}.checkpoint`
+  await writeFile(checkpointPath, 'all frames are there')
+  await expect(openAt(path, { checkpointPath })).rejects.toMatchObject({ code: 'refused' })
+  expect(await readFile(checkpointPath, 'utf8')).toBe('all frames are there')
+})
+
 it('rounds a frame up to whole pages, and never leaves the file', async () => {
   const path = await oldFile(2 * MIB + 2 * FRAME_BYTES)
   {
