@@ -5,12 +5,14 @@
  * 2. Free blocks of ext4 count only when the file system was unmounted cleanly: a journal that
  *    waits for recovery may hold newer bitmaps than the disk.
  * 3. The two must name the same file system, so that the bitmaps are those of this region.
+ * 4. Where a partition table may be, no block is free: a superblock that an earlier use of the
+ *    disk left would take the partitions for its free space.
  *
  * Not promised: that a file system is sound.
  */
-import { rm, truncate } from 'node:fs/promises'
+import { open, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { OsflashError } from '../../errors.ts'
+import { ioError, OsflashError } from '../../errors.ts'
 import type { Partition } from '../../format/manifest.ts'
 import type { ByteRange } from '../source.ts'
 import { type BuildContext, runTool } from './context.ts'
@@ -49,13 +51,41 @@ export async function probeRegion(
   if (kind === undefined) return { fileSystem: undefined, unused: [] }
   const uuid = tags.get('UUID')
   const label = tags.get('LABEL')
+  const alone = !tags.has('PTTYPE') && !(await mayHoldTable(path, region))
   return {
     fileSystem: {
       kind,
       ...(uuid === undefined ? {} : { uuid }),
       ...(label === undefined ? {} : { label }),
     },
-    unused: kind === 'ext4' ? await freeBlocks({ path, region, uuid }, context) : [],
+    unused: kind === 'ext4' && alone ? await freeBlocks({ path, region, uuid }, context) : [],
+  }
+}
+
+/** The primary GPT header lies in the second sector, of 512 or 4,096 bytes. */
+const HEAD_BYTES = 8_192
+/** The backup one lies in the last sector. */
+const TAIL_BYTES = 4_096
+const MBR_MARK = Buffer.from([0x55, 0xaa])
+const MBR_MARK_AT = 510
+const GPT_MARK = 'EFI PART'
+
+/** Whether an MBR or either header of a GPT is there, sound or not. */
+async function mayHoldTable(path: string, { offset, length }: Region): Promise<boolean> {
+  const head = await readAt(path, offset, Math.min(HEAD_BYTES, length))
+  const tailBytes = Math.min(TAIL_BYTES, length)
+  const tail = await readAt(path, offset + length - tailBytes, tailBytes)
+  const mbr = head.subarray(MBR_MARK_AT, MBR_MARK_AT + MBR_MARK.length).equals(MBR_MARK)
+  return mbr || head.includes(GPT_MARK) || tail.includes(GPT_MARK)
+}
+
+async function readAt(path: string, position: number, length: number): Promise<Buffer> {
+  try {
+    await using file = await open(path)
+    const { buffer } = await file.read({ buffer: Buffer.alloc(length), position })
+    return buffer
+  } catch (cause) {
+    throw ioError(`reading ${path}`, cause)
   }
 }
 
@@ -89,13 +119,15 @@ function isSettled(description: string, uuid: string | undefined): boolean {
   return field('Filesystem state') === 'clean' && field('Filesystem UUID') === uuid
 }
 
-/** dumpe2fs knows no offset in every version; where it fails, it gets a sparse copy. */
+/** dumpe2fs knows no offset in every version; where it fails for that, it gets a sparse copy. */
 async function describeExt4({ path, region }: Ext4, context: BuildContext): Promise<string> {
   // e2fsprogs takes what follows a question mark as options.
   if (!path.includes('?')) {
     const place = region.offset === 0 ? path : `${path}?offset=${region.offset}`
     const { status, stdout } = await runTool(context, ['dumpe2fs', place], { statuses: [0, 1] })
     if (status === 0) return stdout
+    // The same bytes would say the same.
+    if (region.offset === 0) return ''
   }
   return describeCopy(path, region, context)
 }

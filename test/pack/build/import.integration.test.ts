@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -148,6 +148,28 @@ describe('a disk', () => {
     expect(source.payloads).toMatchObject([
       { name: 'disk', range: { offset: 0, length: 3 * MIB + 100 } },
     ])
+  })
+
+  test('with partitions over an old file system has no unused blocks', async () => {
+    await using scratch = await makeScratch('import-test')
+    const disk = await bareExt4(scratch.path, 'disk.raw')
+    const [bare] = (await imported(disk, scratch.path)).payloads
+    expect(bare?.unused.length).toBeGreaterThan(0)
+    // sfdisk leaves the superblock of the whole disk; blkid and dumpe2fs find it in order.
+    const table = Buffer.from('label: dos\nstart=8MiB, size=12MiB, type=83\n')
+    await run(['/sbin/sfdisk', '--quiet', '--wipe', 'never', disk], { stdin: table })
+    const [whole] = (await imported(disk, scratch.path, 'again')).payloads
+    expect(whole).toMatchObject({ range: { offset: 0, length: 24 * MIB }, unused: [] })
+  })
+
+  test('with the backup header of a GPT alone has no unused blocks', async () => {
+    await using scratch = await makeScratch('import-test')
+    const disk = await bareExt4(scratch.path, 'disk.raw')
+    await using file = await open(disk, 'r+')
+    // Not a sound one: a table that another system may still repair.
+    await file.write('EFI PART', 24 * MIB - 512)
+    const [whole] = (await imported(disk, scratch.path)).payloads
+    expect(whole?.unused).toEqual([])
   })
 
   test('that is cut off, damaged or empty is refused', async () => {
