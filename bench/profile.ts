@@ -32,6 +32,8 @@ process.once('SIGTERM', () => cancel.abort())
 
 await programsFor([])
 await mkdir(parent, { recursive: true })
+// Building the input is work of its own.
+const loadBefore = (loadavg()[0] ?? 0).toFixed(1)
 await using scratch = await makeScratch('profile', parent)
 const workers = availableParallelism()
 const common = await environmentOf(scratch.path, values.program)
@@ -40,7 +42,6 @@ const bare: Shell = { folder: scratch.path, env, signal: cancel.signal }
 say(`building the input in ${scratch.path}`)
 const { diskBytes, mappedBytes } = await buildInput('small', bare)
 const where: Shell = { ...bare, env: { ...env, DISK_BYTES: String(diskBytes) } }
-const loadBefore = (loadavg()[0] ?? 0).toFixed(1)
 say('time per stage')
 const stages: string[] = []
 for (let n = 0; n < RUNS; n += 1) stages.push(await stagesOf(where))

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { diskEntries } from '../../bench/disk-entries.ts'
-import { FLOOR, floorRatios, isBelow, ratioText } from '../../bench/floor-rules.ts'
+import { betterOf, FLOOR, floorRatios, isBelow, ratioText } from '../../bench/floor-rules.ts'
 import type { Measurement } from '../../bench/measure.ts'
 
 const run = (seconds: number, cpuSeconds = 2 * seconds): Measurement => ({
@@ -63,4 +63,10 @@ test('every rule is about entries of the bench, and about osflash', () => {
     expect(ours === 'decode' ? 'osflash' : kinds.get(ours)).toBe('osflash')
     expect(theirs.filter((name) => !kinds.has(name))).toEqual([])
   }
+})
+
+test('a rule that has passed stays passed; one that was below may still pass', () => {
+  const at = (...got: number[]) => got.map((one) => ({ ...rule, got: one }))
+  expect(betterOf([], at(0.4, 0.6))).toEqual(at(0.4, 0.6))
+  expect(betterOf(at(0.4, 0.6), at(0.55, 0.45))).toEqual(at(0.55, 0.6))
 })
