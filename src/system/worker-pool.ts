@@ -7,8 +7,8 @@
  *    short arrays of numbers, so that nothing is copied and nothing large is cloned.
  * 3. A job goes to the worker with the fewest; each has at most two, so that the next one is
  *    there when the first ends. All others wait, first come first served.
- * 4. A worker that throws answers with the error's code and text; one that dies fails every
- *    job that waits, once.
+ * 4. A worker that throws answers with the error's code and text. One that dies fails its own
+ *    jobs, those that wait and those that come; jobs of the others end as they would.
  * 5. `close` lets each thread end its jobs, and then leave; one that is stuck is ended; it is
  *    safe to call twice.
  *
@@ -84,16 +84,16 @@ export function startWorkerPool(options: PoolOptions): WorkerPool {
     } else waiting?.resolve(answer)
     send()
   }
-  const died = (cause: unknown): void => {
+  // The others still use the memory that their jobs were given: those end in their own time.
+  const died = ({ sent }: Thread, cause: unknown): void => {
     broken ??= cause
-    const lost = threads.flatMap(({ sent }) => sent.splice(0))
-    for (const waiting of [...lost, ...queue.splice(0)]) waiting.reject(broken)
+    for (const waiting of [...sent.splice(0), ...queue.splice(0)]) waiting.reject(broken)
   }
   const threads = Array.from({ length: options.workers }, () => {
     const thread: Thread = { worker: new Worker(options.module), sent: [] }
     thread.worker.on('message', (answer: Numbers | Failure) => answered(thread, answer))
-    thread.worker.on('error', died)
-    thread.worker.on('exit', () => died(endOf(closing)))
+    thread.worker.on('error', (cause) => died(thread, cause))
+    thread.worker.on('exit', () => died(thread, endOf(closing)))
     return thread
   })
   const close = async (): Promise<void> => {

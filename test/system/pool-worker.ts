@@ -11,5 +11,9 @@ answerJobs(parentPort, ({ base }: { base: number }) => ([job = 0, a = 0, b = 0])
   }
   if (job === 2) throw new TypeError('odd')
   if (job === 3) process.exit(3)
+  if (job === 5) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, a)
+    return [a]
+  }
   for (;;);
 })

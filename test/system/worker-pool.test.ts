@@ -8,6 +8,7 @@ const REFUSE = 1
 const THROW = 2
 const DIE = 3
 const SPIN = 4
+const SLEEP = 5
 
 const start = (workers: number, base = 0) => {
   const pool = startWorkerPool({ workers, module })
@@ -47,6 +48,21 @@ describe('a worker pool', () => {
     const results = await Promise.allSettled(jobs)
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
     await expect(pool.run([ADD, 1, 1])).rejects.toThrow()
+  })
+
+  it('lets the jobs of the other threads end when one dies', async () => {
+    await using pool = start(2)
+    const sleeping = pool.run([SLEEP, 2_000])
+    let settled = false
+    void sleeping.finally(() => {
+      settled = true
+    })
+    const dying = pool.run([DIE])
+    await expect(dying).rejects.toThrow()
+    await expect(pool.run([ADD, 1, 1])).rejects.toThrow()
+    // Its memory must not be given to anybody else while it sleeps.
+    expect(settled).toBe(false)
+    expect(await sleeping).toEqual([2_000])
   })
 
   it('refuses a job before the setup, and works after it', async () => {
