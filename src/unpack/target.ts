@@ -12,7 +12,16 @@
  * 6. A target has an identity, so that a checkpoint is never applied to another one.
  */
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, link, lstat, open, rename, stat, unlink } from 'node:fs/promises'
+import {
+  type FileHandle,
+  link,
+  lstat,
+  open,
+  readlink,
+  rename,
+  stat,
+  unlink,
+} from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
 import { describeBlockDevice } from '../system/block-device.ts'
@@ -146,7 +155,8 @@ export async function openTarget(
     const device = kind === 'device'
     const diskKind = await diskKindOf(device ? stats.rdev : stats.dev)
     const { sectorBytes } = place
-    const parts = { ...handles, options, path, bytes, blank, identity, device, diskKind }
+    const held = `/proc/${await readlink('/proc/self')}/fd/${handles.buffered.fd}`
+    const parts = { ...handles, options, path, held, bytes, blank, identity, device, diskKind }
     return makeTarget(parts, sectorBytes)
   } catch (error) {
     await closeHandles(handles)
@@ -190,7 +200,7 @@ async function openHandles(path: string, flags: number): Promise<Handles> {
   })
   // The exclusive claim is the first descriptor's; the second must not ask for it again.
   const flagsDirect = constants.O_RDWR | constants.O_DIRECT
-  const direct = await open(path, flagsDirect).catch(() => undefined)
+  const direct = await open(`/proc/self/fd/${buffered.fd}`, flagsDirect).catch(() => undefined)
   return { buffered, direct }
 }
 
@@ -202,6 +212,8 @@ interface TargetParts extends Handles {
   readonly options: TargetOptions
   /** Where the bytes go now. */
   readonly path: string
+  /** The same for other programs, whatever has that name by then. */
+  readonly held: string
   readonly bytes: number
   readonly blank: boolean
   readonly identity: string
@@ -215,7 +227,12 @@ function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
     direct !== undefined && fitsDirect(offset, bytes) ? direct : buffered
   const write = (offset: number, bytes: Uint8Array): Promise<void> =>
     writeFully(parts, handleFor(offset, bytes), { offset, bytes })
-  const zeroAll = makeZeroFill({ path, device: parts.device, write, signal: options.signal })
+  const zeroAll = makeZeroFill({
+    path: parts.held,
+    device: parts.device,
+    write,
+    signal: options.signal,
+  })
   return {
     path: options.path,
     bytes: parts.bytes,
@@ -234,7 +251,7 @@ function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
       })
     },
     dropCache: async () => {
-      await run(['dd', `if=${path}`, 'iflag=nocache', 'count=0', 'status=none'])
+      await run(['dd', `if=${parts.held}`, 'iflag=nocache', 'count=0', 'status=none'])
     },
     publish: async () => {
       if (path !== options.path) await giveName(path, options.path)

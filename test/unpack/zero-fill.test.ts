@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { makeScratch } from '../../src/system/scratch.ts'
 import { MIB } from '../../src/units.ts'
 import type { DiskRange } from '../../src/unpack/plan.ts'
+import { lookAtTarget, openTarget } from '../../src/unpack/target.ts'
 import { makeZeroFill } from '../../src/unpack/zero-fill.ts'
 
 const BYTES = 24 * MIB
@@ -117,4 +118,21 @@ describe('zeros', () => {
     const stop = AbortSignal.abort()
     await expect(fill(scratch.path, stop)).rejects.toMatchObject({ code: 'cancelled' })
   })
+})
+
+it('zeroes what was opened, not what has its name meanwhile', async () => {
+  await using scratch = await makeScratch('zero-fill')
+  const path = join(scratch.path, 'disk.img')
+  await writeFile(path, Buffer.alloc(BYTES, 0xee))
+  const swap = `[ -e ${path}.away ] || { mv ${path} ${path}.away && cp ${path}.away ${path}; }`
+  await programs(scratch.path, { fallocate: `${swap}; PATH='${PATH}' exec fallocate "$@"` })
+  const options = { path, leastBytes: 0, resume: false, overwrite: true }
+  {
+    await using target = await openTarget(options, await lookAtTarget(options), false)
+    await target.zero(8 * MIB, 4 * MIB)
+    await target.dropCache()
+  }
+  expect((await readFile(path)).every((byte) => byte === 0xee)).toBe(true)
+  const opened = await readFile(`${path}.away`)
+  expect(opened.subarray(8 * MIB, 12 * MIB).every((byte) => byte === 0)).toBe(true)
 })
