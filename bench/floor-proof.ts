@@ -48,6 +48,7 @@ await writeFile(inCopy(WORKER), slowed(await readFile(inCopy(WORKER), 'utf8')))
 
 const cancel = new AbortController()
 process.once('SIGINT', () => cancel.abort())
+process.once('SIGTERM', () => cancel.abort())
 const inside = { cwd: scratch.path, signal: cancel.signal }
 const floor = await run([process.execPath, inCopy('bench', 'floor.ts')], {
   ...inside,
