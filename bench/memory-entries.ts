@@ -1,21 +1,25 @@
 /**
  * Whether memory grows with the image: 1 GiB and 16 GiB, all of it data, unpacked once each.
  *
- * The data repeat, so that the inputs are small and quickly made; what is held in memory does not
- * depend on it.
+ * 1. Slots take memory only where they were touched, so data that compress well would hide the
+ *    packed slots: two frames of 16 are noise, which in time fills every slot to its end.
+ * 2. The others repeat, so that the packed image stays small.
  */
 import { GIB } from '../src/units.ts'
 import type { Entry, MadeFile } from './entry.ts'
 import { READING, SEALING, sameBytes } from './words.ts'
 
-const PIECE_MIB = 16
+/** 16 frames of 4 MiB. */
+const PIECE_MIB = 64
 
 const piece: MadeFile = {
   file: 'piece',
   command:
     'openssl enc -aes-256-ctr -pbkdf2 -nosalt -pass file:secret -in /dev/zero 2> /dev/null' +
-    ' | head -c 64K > grain || true' +
-    `; for ((i = 0; i < ${PIECE_MIB} * 16; i++)); do cat grain; done > piece`,
+    ' | head -c 8M > noise || true; head -c 64K noise > grain' +
+    '; for ((i = 0; i < 64; i++)); do cat grain; done > even' +
+    '; for ((i = 0; i < 16; i++)); do' +
+    ' case $i in 0) head -c 4M noise ;; 5) tail -c 4M noise ;; *) cat even ;; esac; done > piece',
 }
 
 export const memoryEntries: readonly Entry[] = [1, 16].map((gib): Entry => {

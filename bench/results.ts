@@ -5,6 +5,7 @@
  *    of the tree. The same for all entries of a group, whatever else they read or write.
  * 2. Ratios compare medians of one run on as many processors, each with its target.
  */
+import { MIB } from '../src/units.ts'
 import type { Entry, Group } from './entry.ts'
 import type { Input } from './input.ts'
 import type { Machine } from './machine.ts'
@@ -129,7 +130,23 @@ export function ratiosOf(entries: readonly EntryResult[]): readonly Ratio[] {
     atLeast('pack / zstd', rate('osflash-pack'), { by: rate('zstd-pack'), target: 0.9 }),
     ...doublings(entries),
     atMost('packed size / zstd', bytes('osflash-pack'), { by: bytes('zstd-pack'), target: 1.02 }),
+    peakOfUnpacks(entries),
   ].flat()
+}
+
+/** The slots of each worker are memory, so the bound is one for so many workers. */
+const BOUND = { workers: 4, mib: 256 }
+
+/** The largest peak of all unpacks with four workers, in MiB, rounded up. */
+function peakOfUnpacks(entries: readonly EntryResult[]): readonly Ratio[] {
+  const peaks = entries
+    .filter(({ command, workers }) => {
+      return workers === BOUND.workers && command.includes('$OSFLASH unpack')
+    })
+    .map(({ peakBytes }) => Math.ceil(peakBytes / MIB))
+  const peak = peaks.length === 0 ? undefined : Math.max(...peaks)
+  const what = `peak memory of unpack with ${BOUND.workers} workers, MiB, at most`
+  return atMost(what, peak, { by: 1, target: BOUND.mib })
 }
 
 /** What each doubling of the workers brings, and what it brings to `zstd -t`. */

@@ -48,7 +48,7 @@ export interface Target extends AsyncDisposable {
   read(offset: number, into: Uint8Array): Promise<void>
   zero(offset: number, length: number): Promise<void>
   /** Several ranges for the price of one; one call at a time. */
-  zeroAll(ranges: readonly DiskRange[]): Promise<void>
+  zeroAll(ranges: readonly DiskRange[], signal?: AbortSignal): Promise<void>
   /** All that was written is on the disk. */
   sync(): Promise<void>
   /** Makes later reads that are not direct come from the disk; call after `sync`. */
@@ -231,7 +231,6 @@ function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
     path: parts.held,
     device: parts.device,
     write,
-    signal: options.signal,
   })
   return {
     path: options.path,
@@ -243,8 +242,8 @@ function makeTarget(parts: TargetParts, sectorBytes?: number): Target {
     ...(sectorBytes === undefined ? {} : { sectorBytes }),
     write,
     read: (offset, into) => readFully(parts, handleFor(offset, into), { offset, bytes: into }),
-    zero: (offset, length) => zeroAll([{ offset, length }]),
-    zeroAll,
+    zero: (offset, length) => zeroAll([{ offset, length }], options.signal),
+    zeroAll: (ranges, signal = options.signal) => zeroAll(ranges, signal),
     sync: async () => {
       await buffered.sync().catch((cause: unknown) => {
         throw ioError(`flushing ${path}`, cause)

@@ -41,8 +41,8 @@ interface Writing extends WriteDiskOptions {
   readonly start: DiskProgress
   readonly saver: Saver
   readonly readBack: ReadBack
-  /** Set by the first failure: what goes on beside ends at its next step. */
-  stopped: boolean
+  /** Aborted by the first failure: what goes on beside ends at its next step. */
+  readonly stop: AbortController
 }
 
 /** @throws OsflashError `io`, `readback`, `digest`, `decryption`, `cancelled` */
@@ -53,7 +53,7 @@ export async function writeBody(options: WriteDiskOptions): Promise<void> {
   const readBack = startReadBack({ ...options, checked: verifying.checked })
   const saved = options.verify ? feed(options, readBack) : () => undefined
   const saver = makeSaver({ ...options, sync: () => target.sync(), start, saved })
-  const writing: Writing = { ...options, start, saver, readBack, stopped: false }
+  const writing: Writing = { ...options, start, saver, readBack, stop: new AbortController() }
   try {
     if (options.done !== undefined) saved(start)
     await together(writing, [writeFrames, zeroRanges])
@@ -82,8 +82,8 @@ async function together(
     try {
       await part(writing)
     } catch (error) {
-      writing.stopped = true
       failures.push(error)
+      writing.stop.abort()
     }
   })
   await Promise.all(ends)
@@ -119,7 +119,7 @@ function frameWriter(writing: Writing): (number: number, raw: Uint8Array) => Pro
   const queue = makeWriteQueue(depthLimits(target.diskKind))
   return async (number, raw) => {
     await queue(raw.length, async () => {
-      if (writing.stopped) throw cancelled()
+      if (writing.stop.signal.aborted) throw cancelled()
       await target.write(plan.body[number]?.diskOffset ?? 0, raw)
     })
     await saver.wrote(number, raw.length)
@@ -133,16 +133,18 @@ const ZERO_STEP_BYTES = 512 * MIB
 const ZERO_STEPS = 32
 
 async function zeroRanges(writing: Writing): Promise<void> {
-  const { plan, target, emit, start, saver } = writing
+  const { plan, target, emit, start, saver, readBack, stop } = writing
+  const signal = AbortSignal.any([stop.signal, ...(writing.signal ? [writing.signal] : [])])
   const total = sumLengths(plan.zero)
   let done = start.zeroedBytes
   const steps = [...stepsFrom(plan.zero, done, ZERO_STEP_BYTES)]
   if (steps.length === 0) return
   await inPhase(emit, 'zeroing', async () => {
-    for (let at = 0; at < steps.length && !writing.stopped; at += ZERO_STEPS) {
-      throwIfCancelled(writing.signal)
+    for (let at = 0; at < steps.length; at += ZERO_STEPS) {
+      throwIfCancelled(signal)
+      readBack.throwIfFailed()
       const batch = steps.slice(at, at + ZERO_STEPS)
-      await target.zeroAll(batch)
+      await target.zeroAll(batch, signal)
       done += sumLengths(batch)
       saver.zeroed(done)
       emit({ event: 'progress', phase: 'zeroing', done, total, unit: 'bytes' })

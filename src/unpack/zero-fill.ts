@@ -26,25 +26,28 @@ export interface ZeroFillOptions {
   /** Devices have no holes. */
   readonly device: boolean
   readonly write: (offset: number, bytes: Uint8Array) => Promise<void>
-  readonly signal?: AbortSignal | undefined
 }
 
 /** Zeroes all ranges, which may then still be in a cache. One call at a time. */
-export type ZeroFill = (ranges: readonly DiskRange[]) => Promise<void>
+export type ZeroFill = (ranges: readonly DiskRange[], signal?: AbortSignal) => Promise<void>
 
 /** What it gives throws OsflashError `io`, `cancelled`. */
 export function makeZeroFill(options: ZeroFillOptions): ZeroFill {
   let zeros: Uint8Array | undefined
   const make = makeByKernel(options)
-  return async (ranges) => {
+  return async (ranges, signal) => {
     const large = ranges.filter(({ length }) => length >= FALLOCATE_MIN_BYTES)
-    const made = new Set((await make(large)) ? large : [])
+    const made = new Set((await make(large, signal)) ? large : [])
     for (const range of ranges) {
       if (made.has(range)) continue
       zeros ??= slotView(makeSlots(1, ZEROS_BYTES), 0)
-      await writeZeros(options, range, zeros)
+      await writeZeros({ ...options, signal }, range, zeros)
     }
   }
+}
+
+interface ZeroFilling extends ZeroFillOptions {
+  readonly signal: AbortSignal | undefined
 }
 
 /** Options of `fallocate`. */
@@ -53,13 +56,13 @@ type Way = '--zero-range' | '--punch-hole'
 /** Says whether all ranges were made zero; keeps to the first way that worked. */
 function makeByKernel(
   options: ZeroFillOptions,
-): (ranges: readonly DiskRange[]) => Promise<boolean> {
+): (ranges: readonly DiskRange[], signal: AbortSignal | undefined) => Promise<boolean> {
   let ways: readonly Way[] = options.device ? ['--zero-range'] : ['--zero-range', '--punch-hole']
   let known = false
-  return async (ranges) => {
+  return async (ranges, signal) => {
     if (ranges.length === 0) return true
     for (const way of ways) {
-      if (!(await fallocate(options, way, ranges))) continue
+      if (!(await fallocate({ ...options, signal }, way, ranges))) continue
       ways = [way]
       known = true
       return true
@@ -71,7 +74,7 @@ function makeByKernel(
 
 /** False where it failed for any of them, or there is no such program. */
 async function fallocate(
-  { path, signal }: ZeroFillOptions,
+  { path, signal }: ZeroFilling,
   way: Way,
   ranges: readonly DiskRange[],
 ): Promise<boolean> {
@@ -94,7 +97,7 @@ async function fallocate(
 const XARGS_STATUSES = [0, 123, 126, 127]
 
 async function writeZeros(
-  options: ZeroFillOptions,
+  options: ZeroFilling,
   range: DiskRange,
   zeros: Uint8Array,
 ): Promise<void> {

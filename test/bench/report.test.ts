@@ -145,3 +145,15 @@ test('a doubling of the workers is half of the gain, beside what the machine its
     },
   ])
 })
+
+test('the largest peak of all unpacks with four workers is bounded', () => {
+  const unpack = { ...took({ name: 'u', group: 'memory', kind: 'osflash' }, 1), workers: 4 }
+  const withPeak = (mib: number) =>
+    ratiosOf([
+      { ...unpack, command: '$OSFLASH unpack a', peakBytes: 2 ** 20 },
+      { ...unpack, command: '$OSFLASH unpack b', peakBytes: mib * 2 ** 20 },
+      { ...unpack, command: '$OSFLASH unpack c', workers: 8, peakBytes: 2 ** 30 },
+    ])
+  expect(withPeak(256)).toEqual([expect.objectContaining({ value: 256, reached: true })])
+  expect(withPeak(256.1)).toEqual([expect.objectContaining({ value: 257, reached: false })])
+})

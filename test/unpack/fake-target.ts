@@ -8,6 +8,8 @@ export interface FakeTarget extends Target {
   readonly log: string[]
   /** Called before each act; what it throws, the act throws. */
   before: (act: string) => void
+  /** Waited for by zeros that can be stopped. */
+  zeroing: (signal: AbortSignal) => Promise<void>
 }
 
 export function fakeTarget(bytes: number, blank: boolean): FakeTarget {
@@ -23,6 +25,7 @@ export function fakeTarget(bytes: number, blank: boolean): FakeTarget {
     disk,
     log,
     before: () => undefined,
+    zeroing: async () => undefined,
     write: async (offset, piece) => {
       act(`write ${offset} ${piece.length}`)
       disk.set(piece, offset)
@@ -34,7 +37,8 @@ export function fakeTarget(bytes: number, blank: boolean): FakeTarget {
       into.set(disk.subarray(offset, offset + into.length))
     },
     zero: (offset, length) => fake.zeroAll([{ offset, length }]),
-    zeroAll: async (ranges) => {
+    zeroAll: async (ranges, signal) => {
+      if (signal !== undefined) await fake.zeroing(signal)
       for (const { offset, length } of ranges) {
         act(`zero ${offset} ${length}`)
         disk.fill(0, offset, offset + length)

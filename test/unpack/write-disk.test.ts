@@ -1,4 +1,5 @@
 /** The order of writes, resuming, and what differs when read back; on the fake disk. */
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -48,6 +49,8 @@ interface Run {
   readonly before?: (act: string, fake: FakeTarget, plan: DiskPlan) => void
   /** With one thread frames are written in their order. Default: 2. */
   readonly workers?: number
+  /** Waited for while zeros are made beside the frames. */
+  readonly zeroing?: (signal: AbortSignal) => Promise<void>
   readonly signal?: AbortSignal
 }
 
@@ -68,6 +71,7 @@ async function written(options: Run, look: (written: Written) => Promise<void>):
   const fake = fakeTarget(BYTES, options.blank ?? false)
   for (const { offset, raw } of options.holding ?? []) fake.disk.set(raw, offset)
   fake.before = (act) => options.before?.(act, fake, plan)
+  if (options.zeroing !== undefined) fake.zeroing = options.zeroing
   const path = join(folder.path, 'checkpoint')
   const report = writeDisk({
     plan,
@@ -165,6 +169,18 @@ describe('writeDisk', () => {
       const counted = plan.body.slice(0, seen.frames).map(({ diskOffset }) => diskOffset)
       expect(offsets).toEqual(expect.arrayContaining(counted))
       expect(fake.log.at(-1)).toBe('sync')
+    })
+  })
+
+  it('does not wait for the zeros of a large disk when a frame cannot be written', () => {
+    const before = (text: string): void => {
+      if (isWrite(text)) throw new OsflashError('io', `failing ${text}`)
+    }
+    const zeroing = async (signal: AbortSignal): Promise<void> => {
+      if (!signal.aborted) await once(signal, 'abort')
+    }
+    return written({ before, zeroing }, async ({ report }) => {
+      await expect(report).rejects.toThrow(/^failing write/)
     })
   })
 

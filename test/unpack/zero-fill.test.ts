@@ -41,9 +41,9 @@ async function fill(folder: string, signal?: AbortSignal): Promise<Filled> {
       writes.push(`${offset} ${bytes.length}`)
       await file.write(bytes, 0, bytes.length, offset)
     }
-    const zeroFill = makeZeroFill({ path, device: false, write, signal })
-    await zeroFill(RANGES.slice(0, 3))
-    await zeroFill(RANGES.slice(3))
+    const zeroFill = makeZeroFill({ path, device: false, write })
+    await zeroFill(RANGES.slice(0, 3), signal)
+    await zeroFill(RANGES.slice(3), signal)
   }
   return { bytes: await readFile(path), writes, blocks: (await stat(path)).blocks }
 }
