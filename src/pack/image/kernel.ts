@@ -1,7 +1,7 @@
 /**
  * The work of one thread of the image writer, without the thread.
  *
- * 1. `scan` reads a window of a payload into the ring and says of each cell whether it is UNUSED (by
+ * 1. `scan` reads a window of a payload into the ring and says of each cell if it is UNUSED (by
  *    the table), ZERO (by its bytes, so that holes make no difference) or DATA.
  * 2. `compress` takes the bytes of a frame from the ring, digests them raw and packs them into a
  *    slot.
@@ -62,7 +62,7 @@ export function makeKernel(setup: PackSetup): (job: Numbers) => Numbers {
   }
 }
 
-/** payload, offset, length, slot -> kind of each cell: 0 DATA, 1 ZERO, 2 UNUSED, as in the index. */
+/** payload, offset, length, slot -> kind of each cell: 0 DATA, 1 ZERO, 2 UNUSED. */
 function scan(
   { setup }: Kernel,
   [payload = -1, offset = 0, length = 0, slot = -1]: Numbers,

@@ -1,7 +1,7 @@
 /**
  * All payloads through the workers into the spool file.
  *
- *   N workers: read windows ─▶ frames ─▶ N workers: digest, pack ─▶ chunks ─▶ N workers: seal, write
+ *   N workers: read windows ─▶ frames ─▶ N workers: digest, pack ─▶ N workers: seal, write
  *
  * 1. Scanning, packing and sealing overlap, also from one payload to the next.
  * 2. Frames are packed in any order and taken in theirs, so that the outcome does not depend on

@@ -98,7 +98,7 @@ it('overwrites what exists when told to: noise between two ends of zeros, no mor
   expect(bytes.subarray(MIB, -MIB).includes(old)).toBe(false)
 })
 
-it('removes the checkpoint that speaks of what it overwrites, and the first frame with it', async () => {
+it('removes the checkpoint of what it overwrites, and the first frame', async () => {
   const path = await oldFile(4 * MIB)
   const checkpointPath = `${path}.checkpoint`
   await writeFile(checkpointPath, 'all frames are there')
