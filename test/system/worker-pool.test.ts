@@ -8,7 +8,7 @@ const REFUSE = 1
 const THROW = 2
 const DIE = 3
 const SPIN = 4
-const SLEEP = 5
+const WAIT = 5
 
 const start = (workers: number, base = 0) => {
   const pool = startWorkerPool({ workers, module })
@@ -51,12 +51,23 @@ describe('a worker pool', () => {
   })
 
   it('lets the jobs of the other threads end when one dies', async () => {
-    await using pool = start(2)
-    const sleeping = pool.run([SLEEP, 2_000])
+    const gate = new SharedArrayBuffer(4)
+    await using pool = startWorkerPool({ workers: 2, module })
+    pool.setUp({ base: 0, gate })
+    const waiting = pool.run([WAIT, 300])
     let settled = false
-    void sleeping.finally(() => {
+    void waiting.finally(() => {
       settled = true
     })
+    const dying = pool.run([DIE])
+    await expect(dying).rejects.toThrow()
+    await expect(pool.run([ADD, 1, 1])).rejects.toThrow()
+    // Its memory must not be given to anybody else while it works.
+    expect(settled).toBe(false)
+    Atomics.store(new Int32Array(gate), 0, 1)
+    Atomics.notify(new Int32Array(gate), 0)
+    expect(await waiting).toEqual([300])
+  })
     const dying = pool.run([DIE])
     await expect(dying).rejects.toThrow()
     await expect(pool.run([ADD, 1, 1])).rejects.toThrow()

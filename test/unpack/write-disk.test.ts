@@ -176,11 +176,14 @@ describe('writeDisk', () => {
     const before = (text: string): void => {
       if (isWrite(text)) throw new OsflashError('io', `failing ${text}`)
     }
+    let began = false
     const zeroing = async (signal: AbortSignal): Promise<void> => {
+      began = true
       if (!signal.aborted) await once(signal, 'abort')
     }
     return written({ before, zeroing }, async ({ report }) => {
       await expect(report).rejects.toThrow(/^failing write/)
+      expect(began).toBe(true)
     })
   })
 
