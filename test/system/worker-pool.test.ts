@@ -68,13 +68,6 @@ describe('a worker pool', () => {
     Atomics.notify(new Int32Array(gate), 0)
     expect(await waiting).toEqual([300])
   })
-    const dying = pool.run([DIE])
-    await expect(dying).rejects.toThrow()
-    await expect(pool.run([ADD, 1, 1])).rejects.toThrow()
-    // Its memory must not be given to anybody else while it sleeps.
-    expect(settled).toBe(false)
-    expect(await sleeping).toEqual([2_000])
-  })
 
   it('refuses a job before the setup, and works after it', async () => {
     await using pool = startWorkerPool({ workers: 1, module })
