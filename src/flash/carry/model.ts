@@ -1,0 +1,74 @@
+/**
+ * The carry: what makes a host itself, in one neutral model.
+ *
+ * 1. capture.ts reads it from the running first OS; renderers write it for the rescue and the
+ *    target, each in the way of its network service.
+ * 2. Interfaces are known by their permanent MAC address; the name is for people.
+ * 3. A static address stays static; one from DHCP or router advertisements stays dynamic.
+ * 4. What the model cannot say is refused before anything is touched, by name.
+ *
+ * Secrets are not in it: keys and hashes lie in files beside it (`CarryFiles`).
+ */
+import * as z from 'zod/mini'
+
+const text = z.string().check(z.maxLength(4_096))
+/** `192.0.2.10/24`, `2001:db8::1/64`. */
+const addressSchema = z.strictObject({ family: z.enum(['inet', 'inet6']), cidr: text })
+
+const routeSchema = z.strictObject({
+  family: z.enum(['inet', 'inet6']),
+  /** `default` or a prefix. */
+  destination: text,
+  gateway: z.optional(text),
+  /** The gateway is reached although no prefix of the interface holds it. */
+  onLink: z.boolean(),
+  metric: z.optional(z.int()),
+  source: z.optional(text),
+})
+
+/** `kind` is a union so that bonds, VLANs and bridges can be added. */
+const ethernetSchema = z.strictObject({
+  kind: z.literal('ethernet'),
+  name: text,
+  /** Permanent address, lower case. */
+  mac: text,
+  mtu: z.optional(z.int()),
+  dhcp4: z.boolean(),
+  dhcp6: z.boolean(),
+  acceptRouterAdvertisements: z.boolean(),
+  /** Static ones only. */
+  addresses: z.array(addressSchema),
+  routes: z.array(routeSchema),
+  dnsServers: z.array(text),
+  dnsDomains: z.array(text),
+})
+
+export const carrySchema = z.strictObject({
+  format: z.literal('osflash-carry/1'),
+  hostname: text,
+  interfaces: z.array(z.discriminatedUnion('kind', [ethernetSchema])),
+  /** Of the host, when no interface names its own. */
+  dnsServers: z.array(text),
+  dnsDomains: z.array(text),
+  /** What the host could reach before: every default gateway that answered. */
+  reach: z.strictObject({ gateways: z.array(text), addresses: z.array(text) }),
+  /** Fingerprints (`SHA256:…`) of the host keys in `ssh/`. */
+  hostKeys: z.array(text),
+  rootKeys: z.int(),
+  hasRootPassword: z.boolean(),
+})
+
+export type Carry = z.infer<typeof carrySchema>
+export type CarryInterface = Carry['interfaces'][number]
+export type CarryRoute = z.infer<typeof routeSchema>
+
+/** Names below the carry folder of the store. */
+export const CARRY_FILES = {
+  carry: 'carry.json',
+  /** ssh_host_*_key, .pub and -cert.pub, as in /etc/ssh. */
+  ssh: 'ssh',
+  /** Root's authorized keys, as the first OS's sshd would read them. */
+  rootKeys: 'root-authorized-keys',
+  /** Root's line of /etc/shadow. */
+  rootShadow: 'root-shadow',
+} as const

@@ -1,0 +1,73 @@
+/**
+ * Where everything of a replacement lies: on the store, in the rescue, in the target.
+ *
+ * 1. The store is the last partition of the stage, plain ext4; it is mounted at `STORE_MOUNT` in
+ *    each of the three systems.
+ * 2. Names of the store are relative to its root; names of a system are absolute in its root.
+ * 3. What is secret: `SECRETS`; it is erased once the target is confirmed.
+ */
+
+export const STORE_LABEL = 'osflash-store'
+/** Type GUID "Linux file system". */
+export const STORE_TYPE_GUID = '0fc63daf-8483-4772-8e79-3d69d8477de4'
+export const STORE_MOUNT = '/run/osflash/store'
+
+/** Files and folders of the store. */
+export const STORE = {
+  /** The packed target. While it is fetched: `target.osimg.part`. */
+  image: 'target.osimg',
+  /** The session key of the target image: 64 hex digits and a newline; 0600. */
+  sessionKey: 'target.session-key',
+  /** Certificates whose signatures count. */
+  trust: 'trust',
+  plan: 'plan.json',
+  /** carry.json and its files; 0700. */
+  carry: 'carry',
+  /** What disarming needs: written before anything is armed. */
+  armBackup: 'arm.json',
+  /** Two journal slots. */
+  journal: ['journal.0', 'journal.1'],
+  /** How far the unpacking of the target is. */
+  checkpoint: 'flash.checkpoint',
+  /** An empty file: the operator said GO. */
+  go: 'go',
+  /** An empty file: the operator said HOLD. */
+  hold: 'hold',
+  /** Written by the trial agent: why the target is not confirmed, a line each. */
+  trialLog: 'trial.log',
+  /** Written by the trial agent when the target proved itself: the plan's digest. */
+  confirmed: 'confirmed',
+  /** Logs of the rescue. */
+  logs: 'logs',
+} as const
+
+/** What is erased after confirmation. */
+export const SECRETS = [STORE.sessionKey, STORE.carry] as const
+
+/** Absolute paths in the rescue's root. */
+export const RESCUE = {
+  /** `StageFacts` as JSON. */
+  stageFacts: '/etc/osflash/stage.json',
+  grubConfig: '/boot/grub/grub.cfg',
+  /** The environment block of the stage's GRUB, 1,024 bytes. */
+  grubEnvironment: '/boot/grub/osflash.env',
+  /** The target's own sector 0, for chainloading; 512 bytes. */
+  targetSector0: '/boot/grub/target-sector0.img',
+  program: '/opt/osflash/bin/osflash',
+} as const
+
+/** Absolute paths in the target's root. */
+export const TARGET = {
+  agent: '/usr/lib/osflash/trial',
+  confirm: '/usr/local/sbin/osflash-confirm',
+  /** Runs the stage's program. */
+  program: '/usr/local/bin/osflash',
+  /** Shell variables for the agent. */
+  settings: '/etc/osflash/trial.conf',
+  unit: '/etc/systemd/system/osflash-trial.service',
+  /** The target's own sector 0, 512 bytes; BIOS only. */
+  sector0: '/var/lib/osflash/sector0.img',
+} as const
+
+/** The highest sequence of each image name that this host took, as JSON; in every system. */
+export const SEQUENCES = '/var/lib/osflash/sequences.json'
