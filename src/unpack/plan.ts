@@ -13,7 +13,7 @@ import { OsflashError } from '../errors.ts'
 import { encodeGpt, gptReservedSectors } from '../format/gpt.ts'
 import type { DiskLayout, Manifest, Partition } from '../format/manifest.ts'
 import { encodeMbr } from '../format/mbr.ts'
-import { alignDown, formatBytes, MIB } from '../units.ts'
+import { alignDown, alignUp, formatBytes, MIB } from '../units.ts'
 import { type FrameJob, frameJobs } from './frame-job.ts'
 import type { LoadedPayload } from './payload.ts'
 
@@ -63,6 +63,15 @@ export interface TargetSize {
   readonly sectorBytes?: number
 }
 
+/** A partition behind those of the image, for the rest of the disk; then none of them grows. */
+export interface AppendedPartition {
+  readonly name: string
+  /** GPT type GUID. */
+  readonly type: string
+  /** PARTUUID. */
+  readonly guid: string
+}
+
 /**
  * Plans the writing of `payloads` to a disk.
  * @throws OsflashError `refused` when the disk is too small or has other sectors
@@ -70,7 +79,7 @@ export interface TargetSize {
 export function planDisk(
   manifest: Manifest,
   payloads: readonly LoadedPayload[],
-  target: TargetSize,
+  target: TargetSize & { readonly append?: AppendedPartition },
 ): DiskPlan {
   const { disk } = manifest
   if (disk === undefined) {
@@ -79,7 +88,11 @@ export function planDisk(
     })
   }
   checkTarget(disk, target)
-  const layout = fitLayout(disk, target.bytes)
+  const { append } = target
+  const layout =
+    append === undefined
+      ? fitLayout(disk, target.bytes)
+      : { ...disk, partitions: [...disk.partitions, appended(disk, target.bytes, append)] }
   const { body, head, zero } = placeFrames(payloads)
   const plan = { diskBytes: target.bytes, layout, zero: mergeRanges(zero), body, head }
   const dataBytes = [...body, ...head].reduce((sum, { job }) => sum + job.rawLength, 0)
@@ -111,12 +124,48 @@ function checkTarget(disk: DiskLayout, target: TargetSize): void {
   }
 }
 
-/** The layout on a disk of this size. */
-function fitLayout(disk: DiskLayout, diskBytes: number): DiskLayout {
+/** The sector behind the last one that a partition may have. */
+function endLba(disk: DiskLayout, diskBytes: number): number {
   const sectors = Math.floor(diskBytes / disk.sectorBytes)
   const reserved = disk.table.kind === 'gpt' ? gptReservedSectors(disk.sectorBytes) - 1 : 0
   const limit = disk.table.kind === 'mbr' ? Math.min(sectors, 2 ** 32) : sectors - reserved
-  const end = alignDown(limit * disk.sectorBytes, GROW_ALIGN_BYTES) / disk.sectorBytes
+  return alignDown(limit * disk.sectorBytes, GROW_ALIGN_BYTES) / disk.sectorBytes
+}
+
+/**
+ * Where an appended partition lies on a disk of `diskBytes` bytes.
+ * @throws OsflashError `refused` when the image has no GPT, or nothing is left for it
+ */
+export function appendedRange(disk: DiskLayout, diskBytes: number): DiskRange {
+  if (disk.table.kind !== 'gpt') {
+    throw new OsflashError('refused', 'planning: only a GPT takes one more partition', {
+      hints: ['build the image with disk.table: gpt'],
+    })
+  }
+  const used = Math.max(0, ...disk.partitions.map((part) => part.firstLba + part.sectors))
+  const offset = alignUp(used * disk.sectorBytes, GROW_ALIGN_BYTES)
+  const length = endLba(disk, diskBytes) * disk.sectorBytes - offset
+  if (length > 0) return { offset, length }
+  throw new OsflashError('refused', 'planning: the disk has no room behind the image', {
+    data: { bytes: diskBytes, used: offset },
+    hints: ['choose a larger disk'],
+  })
+}
+
+function appended(disk: DiskLayout, diskBytes: number, append: AppendedPartition): Partition {
+  const { offset, length } = appendedRange(disk, diskBytes)
+  return {
+    ...append,
+    number: Math.max(0, ...disk.partitions.map(({ number }) => number)) + 1,
+    firstLba: offset / disk.sectorBytes,
+    sectors: length / disk.sectorBytes,
+    grow: false,
+  }
+}
+
+/** The layout on a disk of this size. */
+function fitLayout(disk: DiskLayout, diskBytes: number): DiskLayout {
+  const end = endLba(disk, diskBytes)
   const grown = (partition: Partition): Partition =>
     partition.grow
       ? { ...partition, sectors: Math.max(partition.sectors, end - partition.firstLba) }

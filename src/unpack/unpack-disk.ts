@@ -31,17 +31,28 @@ import { sumLengths } from './disk-range.ts'
 import { startEngine } from './engine.ts'
 import { type CheckSignatures, expectKind, type OpenImage, openImage } from './image.ts'
 import { type LoadedPayload, loadPayloads } from './payload.ts'
-import { checkPlan, type DiskPlan, planDisk } from './plan.ts'
+import { type AppendedPartition, checkPlan, type DiskPlan, planDisk } from './plan.ts'
 import { isReadBackFault, LANES_BESIDE_WRITING } from './read-back.ts'
 import type { StageTimes } from './stage-times.ts'
-import { lookAtTarget, openTarget, type TargetOptions, type TargetPlace } from './target.ts'
+import {
+  lookAtTarget,
+  openTarget,
+  type Target,
+  type TargetOptions,
+  type TargetPlace,
+} from './target.ts'
 import { depthLimits } from './write-depth.ts'
 import { type WriteReport, writeDisk } from './write-disk.ts'
 
 export interface UnpackOptions {
   readonly source: Source
   readonly check: CheckSignatures
-  readonly identities: readonly SecretKey[]
+  /** Secret keys of a recipient, or the session key itself (32 octets). */
+  readonly identities: readonly SecretKey[] | { readonly sessionKey: Uint8Array }
+  /** A partition behind those of the image, for the rest of the disk. */
+  readonly append?: AppendedPartition
+  /** Stands between the writer and the target; what it is given is closed by the caller. */
+  readonly wrapTarget?: (target: Target) => Target
   /** A file or a block device. */
   readonly to: string
   /** Size of a new file; default: the smallest disk that the image fits. */
@@ -71,11 +82,13 @@ export async function unpackDisk(options: UnpackOptions): Promise<UnpackReport> 
   const wanted = targetOptions(options, image)
   await using _lock = await holdLock(await lockName(options.to), `writing to ${options.to}`)
   const place = await lookAtTarget(wanted)
-  const plan = checkedPlan(image, payloads, place)
+  const { append } = options
+  const plan = checkedPlan(image, payloads, append === undefined ? place : { ...place, append })
   const done = options.resume ? await resumeFrom(options, { image, place, plan }) : undefined
   // Before the first change: it would say of the new bytes what was true of the old.
   if (done === undefined) await removeCheckpoint(options.checkpointPath)
-  await using target = await openTarget(wanted, place, done !== undefined)
+  await using opened = await openTarget(wanted, place, done !== undefined)
+  const target = options.wrapTarget?.(opened) ?? opened
   const key = checkpointKey(image, target.bytes, target.identity)
   await using threads = options.threads ?? startDecodeThreads(options.workers)
   await using engine = startEngine({
@@ -113,7 +126,11 @@ async function open(options: Pick<UnpackOptions, 'source' | 'check' | 'identitie
 }> {
   const image = await openImage(options.source, options.check)
   expectKind(image, 'disk')
-  const sessionKey = await decryptSessionKey(image.keysBytes, options.identities)
+  const { identities } = options
+  const sessionKey =
+    'sessionKey' in identities
+      ? identities.sessionKey
+      : await decryptSessionKey(image.keysBytes, identities)
   return { image, payloads: await loadPayloads(image), sessionKey }
 }
 
@@ -155,7 +172,7 @@ async function lockName(path: string): Promise<string> {
 function checkedPlan(
   image: OpenImage,
   payloads: readonly LoadedPayload[],
-  place: TargetPlace,
+  place: TargetPlace & { readonly append?: AppendedPartition },
 ): DiskPlan {
   const plan = planDisk(image.manifest, payloads, place)
   checkPlan(plan)

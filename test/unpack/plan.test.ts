@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import type { DiskLayout, Manifest } from '../../src/format/manifest.ts'
 import { GIB, KIB, MIB } from '../../src/units.ts'
 import type { LoadedPayload } from '../../src/unpack/payload.ts'
-import { checkPlan, type DiskPlan, planDisk } from '../../src/unpack/plan.ts'
-import { gptLayout, partition } from './disk-fixtures.ts'
+import { appendedRange, checkPlan, type DiskPlan, planDisk } from '../../src/unpack/plan.ts'
+import { gptLayout, LINUX, partition } from './disk-fixtures.ts'
 
 const FRAME = 4 * MIB
 const zeros = '0'.repeat(64)
@@ -140,6 +140,29 @@ describe('planDisk', () => {
     const [, , last] = grown.layout.partitions
     expect((((last?.firstLba ?? 0) + (last?.sectors ?? 0)) * 512) % MIB).toBe(0)
     checkPlan(grown)
+  })
+
+  it('appends a partition for the rest of the disk; then nothing grows', () => {
+    const append = { name: 'store', type: LINUX, guid: '11111111-2222-4333-8444-555555555555' }
+    const target = { bytes: 10 * GIB + 12_345 * 512, append }
+    const made = planDisk(manifest(gptLayout()), [payload('root', 4 * MIB)], target)
+    checkPlan(made)
+    expect(lines(made).slice(0, 4)).toEqual([
+      'partition 1: 40 + 2008',
+      'partition 2: 2048 + 6144',
+      'partition 3: 8192 + 24543',
+      `partition 4: ${16 * 2_048} + 20951040`,
+    ])
+    expect(made.layout.partitions.at(-1)).toMatchObject(append)
+    const { offset, length } = appendedRange(gptLayout(), target.bytes)
+    expect([offset, (offset + length) % MIB]).toEqual([16 * MIB, 0])
+  })
+
+  it('refuses to append where there is no GPT, or no room', () => {
+    const mbr: DiskLayout = { ...gptLayout(), table: { kind: 'mbr', diskId: '00000001' } }
+    expect(() => appendedRange(mbr, GIB)).toThrow(/only a GPT takes one more partition/)
+    expect(() => appendedRange(gptLayout(), 17 * MIB)).toThrow(/no room behind the image/)
+    expect(appendedRange(gptLayout(), 18 * MIB).length).toBe(MIB)
   })
 
   it('never shrinks a partition to reach a whole MiB', () => {

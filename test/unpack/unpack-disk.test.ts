@@ -3,13 +3,24 @@ import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openFileSource } from '../../src/deliver/file.ts'
+import { decryptSessionKey } from '../../src/encrypt/session-key.ts'
 import { OsflashError } from '../../src/errors.ts'
 import type { ProgressEvent } from '../../src/events.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
+import { openImage } from '../../src/unpack/image.ts'
+import type { Target } from '../../src/unpack/target.ts'
 import { planUnpack } from '../../src/unpack/unpack-disk.ts'
 import { makeFolder, makeKeys, noise, type TestKeys } from '../pack/image/fixtures.ts'
-import { checkFor, differences, gptLayout, packDisk, regions, unpackTest } from './disk-fixtures.ts'
+import {
+  checkFor,
+  differences,
+  gptLayout,
+  LINUX,
+  packDisk,
+  regions,
+  unpackTest,
+} from './disk-fixtures.ts'
 
 let keys: TestKeys
 beforeAll(async () => {
@@ -66,6 +77,43 @@ describe('unpackDisk to a file', () => {
     expect(written[MIB + 512 * 1024]).toBe(0xee)
     // The ends of the disk hold nothing old.
     expect(written.subarray(2 * 512 + 128 * 3, 34 * 512).every((byte) => byte === 0)).toBe(true)
+  })
+
+  it('takes a session key, a partition more, and whatever stands before the target', async () => {
+    await using folder = await makeFolder()
+    const image = await packDisk({ folder: folder.path }, keys)
+    await using source = await openFileSource(image)
+    const { keysBytes } = await openImage(source, undefined)
+    const sessionKey = await decryptSessionKey(keysBytes, [keys.recipient])
+    const to = join(folder.path, 'disk.img')
+    const append = { name: 'store', type: LINUX, guid: '11111111-2222-4333-8444-555555555555' }
+    const touched: number[] = []
+    const wrapTarget = (target: Target): Target => ({
+      ...target,
+      write: (offset, bytes) => {
+        touched.push(offset)
+        return target.write(offset, bytes)
+      },
+    })
+    const options = { identities: { sessionKey }, append, wrapTarget, fileBytes: 24 * MIB }
+    await unpackTest({ image, keys, to, verify: true, ...options })
+    expect(differences(await readFile(to))).toEqual([])
+    expect(touched).toContain(0)
+    const { stdout } = await run(['sfdisk', '--json', to])
+    expect(JSON.parse(stdout).partitiontable.partitions.at(-1)).toMatchObject({
+      start: 16 * 2_048,
+      size: 7 * 2_048,
+      name: 'store',
+      uuid: append.guid.toUpperCase(),
+    })
+  })
+
+  it('stops at a session key of another image', async () => {
+    await using folder = await makeFolder()
+    const image = await packDisk({ folder: folder.path }, keys)
+    const identities = { sessionKey: new Uint8Array(32) }
+    const failure = unpackTest({ image, keys, to: join(folder.path, 'disk.img'), identities })
+    await expect(failure).rejects.toMatchObject({ code: 'decryption' })
   })
 
   it.each([
