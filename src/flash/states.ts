@@ -32,7 +32,8 @@ export type State = z.infer<typeof stateSchema>
 export const NEXT: Readonly<Record<State, readonly State[]>> = {
   preflight: ['staging'],
   staging: ['staged', 'aborted'],
-  staged: ['armed', 'staging', 'aborted'],
+  // The rescue may come up before the first OS wrote that it was armed.
+  staged: ['armed', 'rehearsal', 'staging', 'aborted'],
   armed: ['rehearsal', 'staged', 'aborted'],
   rehearsal: ['committed', 'aborted', 'held'],
   committed: ['wiped', 'held'],

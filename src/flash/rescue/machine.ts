@@ -1,0 +1,223 @@
+/**
+ * What the rescue does, from one state to the next (docs/apply.md, "States").
+ *
+ * 1. The journal says where the run is; the table `STEPS` says which act leads on from there.
+ * 2. An act is done, then its state is written: every act may be done again after a power cut.
+ *    Counters are raised, and `trial` is written, before the attempt.
+ * 3. Before the guard is in place a failure is written down as `aborted`, and the host goes back
+ *    to its first OS. From then on a failure is `held`: the rescue stays, and SSH with it.
+ * 4. A guard that is already in place means that the commit was decided: no gate is asked again.
+ *
+ * Not promised: anything about an act; acts.ts does them. Cancelling holds, it never reboots.
+ */
+import { OsflashError } from '../../errors.ts'
+import { type Emit, inPhase } from '../../events.ts'
+import type { JournalRecord, State } from '../states.ts'
+
+/** The journal, as far as the machine needs it. */
+export interface RescueJournal {
+  readonly current: JournalRecord | undefined
+  write(change: {
+    readonly state: State
+    readonly error?: string
+    readonly attempts?: JournalRecord['attempts']
+  }): Promise<JournalRecord>
+}
+
+/** Everything that touches the host; each act may be repeated. */
+export interface RescueActs {
+  hasGuard(): Promise<boolean>
+  /** Same reachability as before, and GO where one is asked for. Throws when not. */
+  rehearse(): Promise<void>
+  /** Puts the guard in place and reads it back. */
+  guard(): Promise<void>
+  wipe(): Promise<void>
+  /** Writes the target's disk; goes on from a checkpoint. */
+  unpack(): Promise<void>
+  /** Carry, agent, checks inside the target's root. */
+  furnish(): Promise<void>
+  retarget(): Promise<void>
+  /** Lets the target start once. */
+  trial(): Promise<void>
+  /** Makes the target the way to boot; only where nobody has to confirm. */
+  confirm(): Promise<void>
+  /** Why a trial that came back was not confirmed. */
+  trialReason(): Promise<string>
+  reboot(): Promise<void>
+}
+
+export interface RescueRun {
+  readonly journal: RescueJournal
+  readonly acts: RescueActs
+  /** `none`: the rescue confirms by itself. */
+  readonly confirm: 'auto' | 'ssh' | 'none'
+  /** An operator asked for another try, so `held` is left. */
+  readonly retry: boolean
+  readonly emit: Emit
+  readonly signal?: AbortSignal
+}
+
+/** How the rescue ended: the host reboots, or it stays. */
+export type RescueOutcome = 'rebooting' | 'held'
+
+/** A disk that fails three times is not tried a fourth time without a person. */
+const FLASH_ATTEMPTS_MAX = 3
+/** Attempts and power cuts together. */
+const FLASH_RETURNS_MAX = 10
+
+/**
+ * Runs until the host reboots or the rescue holds. Never throws for a failed act.
+ * @throws OsflashError when the journal itself cannot be written; the caller holds then
+ */
+export async function runRescue(run: RescueRun): Promise<RescueOutcome> {
+  await countReturn(run)
+  for (;;) {
+    const { state, error } = currentOf(run)
+    const step = STEPS[state]
+    if (step === undefined) {
+      if (state !== 'held' || !run.retry) return stay(run, error)
+      await retryFrom(run)
+      continue
+    }
+    try {
+      const outcome = await step(run)
+      if (outcome !== undefined) return outcome
+    } catch (failure) {
+      const outcome = await fail(run, failure)
+      if (outcome !== undefined) return outcome
+    }
+  }
+}
+
+/** A host that dies while flashing comes back here each time; that must end too. */
+async function countReturn({ journal }: RescueRun): Promise<void> {
+  if (journal.current?.state !== 'flashing') return
+  const attempts = attemptsOf(journal)
+  if (attempts.flash < FLASH_RETURNS_MAX) {
+    await journal.write({ state: 'flashing', attempts: { ...attempts, flash: attempts.flash + 1 } })
+  } else {
+    await journal.write({ state: 'held', error: `flashing was cut ${attempts.flash} times` })
+  }
+}
+
+type Step = (run: RescueRun) => Promise<RescueOutcome | undefined>
+
+/** States without a step are those in which the rescue stays. */
+const STEPS: Readonly<Partial<Record<State, Step>>> = {
+  staged: enterRehearsal,
+  armed: enterRehearsal,
+  rehearsal: commit,
+  committed: (run) => act(run, 'wiping the disk', { work: run.acts.wipe, next: 'wiped' }),
+  wiped: startFlashing,
+  flashing: flash,
+  'body-complete': (run) =>
+    act(run, 'retargeting the boot', { work: run.acts.retarget, next: 'retargeted' }),
+  retargeted: startTarget,
+  trial: afterTrial,
+}
+
+async function enterRehearsal({ journal }: RescueRun): Promise<undefined> {
+  await journal.write({ state: 'rehearsal' })
+}
+
+async function commit(run: RescueRun): Promise<undefined> {
+  const { acts, emit } = run
+  if (!(await acts.hasGuard())) await inPhase(emit, 'rehearsing', () => acts.rehearse())
+  return act(run, 'committing', { work: acts.guard, next: 'committed' })
+}
+
+async function startFlashing({ journal }: RescueRun): Promise<undefined> {
+  const attempts = attemptsOf(journal)
+  if (attempts.flash >= FLASH_ATTEMPTS_MAX) {
+    throw new OsflashError('io', `flashing: ${attempts.flash} attempts have failed`, {
+      hints: ['look at the disk (smartctl -a), next: osflash resume'],
+    })
+  }
+  await journal.write({ state: 'flashing', attempts: { ...attempts, flash: attempts.flash + 1 } })
+}
+
+async function flash(run: RescueRun): Promise<undefined> {
+  await inPhase(run.emit, 'flashing', () => run.acts.unpack())
+  return act(run, 'furnishing the target', { work: run.acts.furnish, next: 'body-complete' })
+}
+
+async function startTarget(run: RescueRun): Promise<RescueOutcome> {
+  const { journal, acts } = run
+  const attempts = attemptsOf(journal)
+  await journal.write({ state: 'trial', attempts: { ...attempts, trial: attempts.trial + 1 } })
+  if (run.confirm === 'none') {
+    await acts.confirm()
+    await journal.write({ state: 'confirmed' })
+  } else await acts.trial()
+  await acts.reboot()
+  return 'rebooting'
+}
+
+/** The rescue is up again, and nobody confirmed. */
+async function afterTrial({ acts }: RescueRun): Promise<never> {
+  const why = await acts.trialReason()
+  throw new OsflashError('unexpected', `trying the target: ${why}`, {
+    hints: ['osflash resume', 'osflash resume --target OTHER'],
+  })
+}
+
+interface Work {
+  readonly work: () => Promise<void>
+  readonly next: State
+}
+
+async function act(run: RescueRun, phase: string, { work, next }: Work): Promise<undefined> {
+  await inPhase(run.emit, phase, work)
+  await run.journal.write({ state: next })
+}
+
+async function retryFrom({ journal, emit }: RescueRun): Promise<void> {
+  emit({ event: 'note', text: 'trying again: the disk is wiped and written from its start' })
+  await journal.write({ state: 'committed', attempts: { flash: 0, trial: 0 } })
+}
+
+/** Before the guard: back to the first OS. Behind it: stay. */
+async function fail(run: RescueRun, failure: unknown): Promise<RescueOutcome | undefined> {
+  const { journal, acts } = run
+  const error = failure instanceof Error ? failure.message : String(failure)
+  const { state } = currentOf(run)
+  if (run.signal?.aborted) return stay(run, `stopped in state ${state}; osflash resume goes on`)
+  if (state === 'wiped' || state === 'flashing') {
+    const { flash: tried } = attemptsOf(journal)
+    run.emit({ event: 'note', text: `attempt ${tried} failed: ${error}` })
+    if (state === 'flashing' && tried < FLASH_ATTEMPTS_MAX) {
+      await journal.write({ state: 'wiped', error: clipped(error) })
+      return undefined
+    }
+  }
+  const early = state === 'staged' || state === 'armed' || state === 'rehearsal'
+  // Where the disk cannot be asked: a reboot ends in the first OS, or here again and stays.
+  const isGuarded = !early || (await acts.hasGuard().catch(() => false))
+  if (isGuarded) {
+    await journal.write({ state: 'held', error: clipped(error) })
+    return undefined
+  }
+  if (state !== 'rehearsal') await journal.write({ state: 'rehearsal' })
+  await journal.write({ state: 'aborted', error: clipped(error) })
+  run.emit({ event: 'note', text: `going back to the first system: ${error}` })
+  await acts.reboot()
+  return 'rebooting'
+}
+
+/** A record must fit its slot. */
+const clipped = (text: string): string => text.slice(0, 500)
+
+function stay({ emit }: RescueRun, error: string | undefined): RescueOutcome {
+  emit({ event: 'note', text: `the rescue stays, SSH is open${error ? `: ${error}` : ''}` })
+  return 'held'
+}
+
+function currentOf({ journal }: RescueRun): JournalRecord {
+  if (journal.current !== undefined) return journal.current
+  throw new OsflashError('format', 'reading the journal: it holds no record', {
+    hints: ['osflash status'],
+  })
+}
+
+const attemptsOf = (journal: RescueJournal): JournalRecord['attempts'] =>
+  journal.current?.attempts ?? { flash: 0, trial: 0 }
