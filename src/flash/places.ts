@@ -44,6 +44,12 @@ export const STORE = {
 /** What is erased after confirmation. */
 export const SECRETS = [STORE.sessionKey, STORE.carry] as const
 
+/** Absolute paths in the first OS. */
+export const FIRST_OS = {
+  /** `RunFacts` (store.ts) as JSON: there while a replacement is under way. */
+  run: '/var/lib/osflash/run.json',
+} as const
+
 /** Absolute paths in the rescue's root. */
 export const RESCUE = {
   /** `StageFacts` as JSON. */
