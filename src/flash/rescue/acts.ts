@@ -1,0 +1,173 @@
+/**
+ * The acts of the rescue, on the real host. machine.ts says in which order.
+ *
+ * 1. Before each destructive call the disk is found again by what it is (serial number, size);
+ *    its table is compared too until it was wiped by us.
+ * 2. Everything comes from the store: no network is used while the disk is written.
+ * 3. Each act may be done again.
+ *
+ * Not promised: anything about the order; without the guard, wiping would end in a disk that
+ * nothing boots.
+ */
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openFileSource } from '../../deliver/file.ts'
+import { type Certificate, readCertificates } from '../../encrypt/keys.ts'
+import { verifyDetached } from '../../encrypt/signature.ts'
+import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
+import type { Emit } from '../../events.ts'
+import { run } from '../../system/run.ts'
+import { type CheckSignatures, openImage } from '../../unpack/image.ts'
+import { unpackDisk } from '../../unpack/unpack-disk.ts'
+import type { RescueBoot } from '../boot/method.ts'
+import { reachable } from '../carry/check.ts'
+import type { Carry } from '../carry/model.ts'
+import { resolveDisk } from '../host/disks.ts'
+import { manifestDigest } from '../image-places.ts'
+import { STORE } from '../places.ts'
+import type { FlashPlan } from '../plan/plan.ts'
+import { furnishTarget } from './furnish.ts'
+import type { RescueActs } from './machine.ts'
+import { forgetPartitions, wipeDisk } from './wipe.ts'
+
+export interface RescueHost {
+  readonly plan: FlashPlan
+  readonly planDigest: string
+  /** Where the store is mounted. */
+  readonly store: string
+  readonly carry: Carry
+  readonly boot: RescueBoot
+  /** True when an operator asked for this run: nobody is asked for GO again. */
+  readonly isManned: boolean
+  readonly emit: Emit
+  readonly signal?: AbortSignal
+}
+
+/** Seconds that a switch may take to let traffic through. */
+const GATE_SECONDS = 180
+
+export function rescueActs(host: RescueHost): RescueActs {
+  const { plan, boot } = host
+  return {
+    hasGuard: () => boot.hasGuard(),
+    rehearse: () => rehearse(host),
+    guard: async () => {
+      await resolveDisk(plan.disk, { tableId: 'check' })
+      await boot.check()
+      await boot.guard()
+    },
+    wipe: async () => {
+      const disk = await guardedDisk(host)
+      await wipeDisk(disk, (target) => boot.wrapTarget(target))
+      await forgetPartitions(disk)
+    },
+    unpack: () => unpack(host),
+    furnish: async () => furnishTarget(host, await guardedDisk(host)),
+    retarget: () => boot.retarget(),
+    trial: () => boot.trial(),
+    confirm: () => boot.confirm(),
+    trialReason: () => trialReason(host),
+    reboot: async () => {
+      await run(['sync'])
+      await run(['systemctl', 'reboot'])
+    },
+  }
+}
+
+/** The disk, as long as every boot ends here; nothing is destroyed without that. */
+async function guardedDisk({ plan, boot }: RescueHost): Promise<string> {
+  const path = await resolveDisk(plan.disk, { tableId: 'ignore' })
+  if (await boot.hasGuard()) return path
+  throw new OsflashError('readback', `touching ${path}: the guard is not in place`, {
+    hints: ['osflash status', 'osflash resume puts it in place again'],
+  })
+}
+
+async function rehearse(host: RescueHost): Promise<void> {
+  const { plan, carry, emit, signal } = host
+  await host.boot.check()
+  await reachable({ carry, withinSeconds: GATE_SECONDS, ...(signal === undefined ? {} : { signal }) })
+  if (plan.go.how !== 'ssh' || host.isManned) return
+  const { withinSeconds } = plan.go
+  emit({ event: 'note', text: `waiting ${withinSeconds} s for: osflash go` })
+  for (let waited = 0; waited < withinSeconds; waited++) {
+    throwIfCancelled(signal)
+    if (await exists(join(host.store, STORE.go))) return
+    await sleep(1_000)
+  }
+  throw new OsflashError('refused', `waiting for GO: nobody ran osflash go in ${withinSeconds} s`, {
+    hints: ['apply again, and run osflash go over SSH in the rescue'],
+  })
+}
+
+async function unpack(host: RescueHost): Promise<void> {
+  const { store, boot, emit, signal, plan } = host
+  const to = await guardedDisk(host)
+  await using source = await openFileSource(join(store, STORE.image))
+  const image = await openImage(source, undefined)
+  if (manifestDigest(image.manifestBytes) !== plan.target.manifestSha256) {
+    throw new OsflashError('trust', 'flashing: the stored image is not the image of the plan')
+  }
+  await unpackDisk({
+    source,
+    check: await storedTrust(store),
+    identities: { sessionKey: await storedKey(store) },
+    to,
+    overwrite: true,
+    resume: true,
+    verify: true,
+    checkpointPath: join(store, STORE.checkpoint),
+    wrapTarget: (target) => boot.wrapTarget(target),
+    emit,
+    ...(signal === undefined ? {} : { signal }),
+  })
+}
+
+async function storedKey(store: string): Promise<Uint8Array> {
+  const path = join(store, STORE.sessionKey)
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw ioError(`reading ${path}`, cause)
+  })
+  if (/^[0-9a-f]{64}\n$/.test(text)) return Buffer.from(text.trim(), 'hex')
+  throw new OsflashError('decryption', `reading ${path}: it holds no session key`, {
+    hints: ['osflash resume --target IMAGE --identity KEY'],
+  })
+}
+
+/** Signatures of those whose certificates the first OS stored; times are not looked at here. */
+export async function storedTrust(store: string): Promise<CheckSignatures> {
+  const folder = join(store, STORE.trust)
+  const names = await readdir(folder).catch((cause: unknown) => {
+    throw ioError(`reading ${folder}`, cause)
+  })
+  const trusted: Certificate[] = []
+  for (const name of names.sort()) {
+    const place = join(folder, name)
+    trusted.push(...(await readCertificates({ bytes: await readFile(place), place })))
+  }
+  return async (bytes, signatures) => (await verifyDetached({ bytes, signatures, trusted })).signers
+}
+
+/** The last line that the agent left, or that it left none. */
+async function trialReason({ store, plan }: RescueHost): Promise<string> {
+  const log = await readFile(join(store, STORE.trialLog), 'utf8').catch(() => '')
+  const { withinSeconds } = plan.confirm
+  return (
+    log.trim().split('\n').at(-1) ||
+    `it did not confirm within ${withinSeconds} s and left no word: it did not start, or hung`
+  )
+}
+
+/** Where the rescue's own record goes; survives on the store. */
+export async function logFolder(store: string): Promise<string> {
+  const folder = join(store, STORE.logs)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  return folder
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )

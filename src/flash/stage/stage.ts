@@ -1,0 +1,175 @@
+/**
+ * Staging: everything that the host will need, put on the second disk while the first OS runs.
+ *
+ * 1. The rescue is unpacked to the stage, with a partition for the store behind it; read back.
+ * 2. The store is made and filled: plan, carry, certificates, the packed target, journal.
+ * 3. The rescue's root gets what makes it this host's rescue: address, keys, boot menu.
+ * 4. Modules that the first OS uses for disk and network must be in the rescue.
+ * 5. The journal says `staged`.
+ *
+ * Started again after an interruption, 1 goes on at its checkpoint or is skipped, and 2 goes on
+ * where the copy ended. The first disk is only read.
+ */
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Source } from '../../deliver/source.ts'
+import type { SecretKey } from '../../encrypt/keys.ts'
+import { OsflashError } from '../../errors.ts'
+import { type Emit, inPhase } from '../../events.ts'
+import type { Manifest } from '../../format/manifest.ts'
+import { run } from '../../system/run.ts'
+import type { CheckSignatures } from '../../unpack/image.ts'
+import { unpackDisk } from '../../unpack/unpack-disk.ts'
+import { type CapturedCarry, writeCarry } from '../carry/capture.ts'
+import { writeFileSafely } from '../durable-file.ts'
+import { partitionPath, resolveDisk } from '../host/disks.ts'
+import { createJournal, type Journal, openJournal } from '../journal.ts'
+import { FIRST_OS, STORE, STORE_LABEL, STORE_TYPE_GUID } from '../places.ts'
+import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
+import { makeStore, mountStore, type Store } from '../store.ts'
+import { furnishRescue } from './rescue-root.ts'
+import { storeImage, storeTrust, type TrustFile } from './store-content.ts'
+
+export interface StageInput {
+  readonly plan: FlashPlan
+  readonly rescue: { readonly source: Source; readonly manifest: Manifest }
+  readonly target: { readonly source: Source; readonly sessionKey: Uint8Array }
+  readonly carry: CapturedCarry
+  readonly check: CheckSignatures
+  readonly identities: readonly SecretKey[]
+  readonly trust: readonly TrustFile[]
+  readonly emit: Emit
+  readonly signal?: AbortSignal
+}
+
+/** A filled stage: the store is mounted until it is disposed of. */
+export interface Staged extends AsyncDisposable {
+  readonly store: Store
+  readonly journal: Journal
+}
+
+/** What the first OS remembers of a replacement under way. */
+export interface RunFile {
+  readonly storeUuid: string
+  readonly planDigest: string
+  readonly stage: FlashPlan['stage']
+}
+
+/**
+ * Fills the stage. The store stays mounted: arming writes to it.
+ * @throws OsflashError of any code; the first OS boots as before then
+ */
+export async function fillStage(input: StageInput): Promise<Staged> {
+  const { plan, emit } = input
+  const digest = planDigest(planBytes(plan))
+  const storeUuid = uuidFrom(digest, 'store')
+  await mkdir(FIRST_OS.folder, { recursive: true, mode: 0o700 })
+  const runFile: RunFile = { storeUuid, planDigest: digest, stage: plan.stage }
+  await writeFileSafely(FIRST_OS.run, `${JSON.stringify(runFile)}\n`, 0o600)
+  const known = await inPhase(emit, 'looking for an earlier run', () => mountKnown(storeUuid))
+  const store = known ?? (await makeStage(input, digest, storeUuid))
+  try {
+    const journal = await journalOf(store, digest)
+    await fillStore(store, input)
+    await inPhase(emit, 'preparing the rescue', () => furnish(store, input, digest))
+    await journal.write({ state: 'staged' })
+    return { store, journal, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
+  } catch (error) {
+    await store[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** The store of an earlier run of the same plan; its UUID is made from the plan. */
+async function mountKnown(uuid: string): Promise<Store | undefined> {
+  return mountStore({ uuid }).catch((error: unknown) => {
+    if (error instanceof OsflashError && error.code === 'cancelled') throw error
+    return undefined
+  })
+}
+
+async function makeStage(input: StageInput, digest: string, storeUuid: string): Promise<Store> {
+  const { plan, rescue, emit, signal } = input
+  const disk = await resolveDisk(plan.stage, { tableId: 'ignore' })
+  const append = { name: STORE_LABEL, type: STORE_TYPE_GUID, guid: uuidFrom(digest, 'partition') }
+  const { plan: written } = await unpackDisk({
+    source: rescue.source,
+    check: input.check,
+    identities: input.identities,
+    to: disk,
+    append,
+    overwrite: true,
+    resume: true,
+    verify: true,
+    checkpointPath: `${FIRST_OS.checkpoint}.${digest.slice(0, 16)}`,
+    emit,
+    ...(signal === undefined ? {} : { signal }),
+  })
+  await showPartitions(disk)
+  const number = written.layout.partitions.at(-1)?.number ?? 0
+  const device = partitionPath(disk, number)
+  await inPhase(emit, 'making the store', () =>
+    makeStore({ device, uuid: storeUuid, label: STORE_LABEL }),
+  )
+  return mountStore({ uuid: storeUuid })
+}
+
+/** Lets the kernel and udev see the table that was just written. */
+export async function showPartitions(disk: string): Promise<void> {
+  await run(['blockdev', '--flushbufs', disk])
+  // What is already there as it should be is no failure.
+  await run(['partx', '--update', disk], { statuses: [0, 1] })
+  await run(['udevadm', 'settle', '--timeout=30'], { statuses: [0, 1] })
+}
+
+async function journalOf(store: Store, digest: string): Promise<Journal> {
+  const journal = await openJournal(store.path, { system: 'first-os' })
+  if (journal.current === undefined) {
+    return createJournal(store.path, {
+      system: 'first-os',
+      state: 'staging',
+      planDigest: digest,
+      attempts: { flash: 0, trial: 0 },
+    })
+  }
+  await journal.write({ state: 'staging', planDigest: digest })
+  return journal
+}
+
+async function fillStore(store: Store, input: StageInput): Promise<void> {
+  const { plan, target, carry, check, emit, signal } = input
+  await writeFileSafely(join(store.path, STORE.plan), planBytes(plan), 0o600)
+  await storeTrust(store.path, input.trust)
+  await writeCarry(join(store.path, STORE.carry), carry)
+  await storeImage(store.path, {
+    ...target,
+    check,
+    manifestSha256: plan.target.manifestSha256,
+    emit,
+    ...(signal === undefined ? {} : { signal }),
+  })
+}
+
+async function furnish(store: Store, input: StageInput, digest: string): Promise<void> {
+  const { plan, rescue, carry, signal } = input
+  await furnishRescue({
+    disk: await resolveDisk(plan.stage, { tableId: 'ignore' }),
+    manifest: rescue.manifest,
+    carry: carry.carry,
+    carryFolder: join(store.path, STORE.carry),
+    modules: plan.host.kernelModules,
+    facts: { storeUuid: uuidFrom(digest, 'store'), planDigest: digest },
+    ...(signal === undefined ? {} : { signal }),
+  })
+}
+
+/** A UUID (version 8, RFC 9562) that is the same for the same plan. */
+export function uuidFrom(digest: string, what: string): string {
+  const hash = createHash('sha256').update(`${what} ${digest}`).digest()
+  hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x80
+  hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80
+  const hex = hash.toString('hex')
+  const cut = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20)]
+  return [...cut, hex.slice(20, 32)].join('-')
+}
