@@ -1,19 +1,22 @@
 /**
  * A virtual machine that really boots: QEMU without KVM, SeaBIOS or OVMF, SSH over loopback.
  *
- * 1. Disks are virtio with serial numbers; with `keepDisks: false` what the guest writes is
- *    thrown away at the end.
- * 2. OVMF gets a copy of its variables, so boot entries last as long as the machine.
- * 3. The first serial port goes to a file: the place to look when something does not boot.
- * 4. `await using` ends QEMU by its process id, also when a test fails.
+ * 1. Disks are virtio with serial numbers, in the order that the guest finds them; with
+ *    `keepDisks: false` what the guest writes is thrown away at the end.
+ * 2. A folder is a machine: OVMF's variables stay in it, so boot entries outlast a power cut, and
+ *    the machine can be switched on again.
+ * 3. The first serial port goes to a file, one start after the other: the place to look when
+ *    something does not boot.
+ * 4. SSH goes to the address that DHCP gives, or to the one named: then its answer proves it.
+ * 5. `await using` ends QEMU by its process id, also when a test fails.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFile, open, readFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { appendFile, constants, copyFile, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { run } from '../../src/system/run.ts'
+import { type Argv, run } from '../../src/system/run.ts'
+import { freePort } from './free-port.ts'
 import { Qmp } from './qmp.ts'
 
 export interface MachineDisk {
@@ -22,6 +25,10 @@ export interface MachineDisk {
   readonly serial: string
   /** Default 512; SeaBIOS boots from no other. */
   readonly sectorBytes?: 512 | 4096
+  /** Where the firmware tries it, from 1; default: as listed. Null: no place is named. */
+  readonly bootIndex?: number | null
+  /** Every write is recorded here, in the format of dm-log-writes. */
+  readonly writeLogPath?: string
 }
 
 export interface MachineOptions {
@@ -36,8 +43,25 @@ export interface MachineOptions {
   readonly memoryMib?: number
   /** Default 1: with more, QEMU's translator now and then runs half-patched kernel code (int3). */
   readonly processors?: number
+  /** Where SSH goes; default: the address that QEMU's DHCP server gives. */
+  readonly guestAddress?: string
+  /** The one host key that is accepted, as in a .pub file; default: whatever comes first. */
+  readonly hostKey?: string
+  /** A watchdog (i6300esb) that resets the machine. */
+  readonly watchdog?: boolean
 }
 
+export interface CommandOutcome {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** What stands in the serial log where the machine was switched on. */
+const POWER_ON = '---- power on ----'
+const HOST_ALIAS = 'guest'
+/** ssh's own failures; a command's status is another one. */
+const SSH_FAILED = 255
 const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
 const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd'
 
@@ -58,6 +82,10 @@ export class Machine implements AsyncDisposable {
   /** Switches the machine on. */
   static async start(options: MachineOptions): Promise<Machine> {
     const port = await freePort()
+    await appendFile(serialLog(options), `${POWER_ON}\n`)
+    if (options.hostKey !== undefined) {
+      await writeFile(knownHosts(options), `${HOST_ALIAS} ${options.hostKey}\n`)
+    }
     const errors = await open(join(options.folder, `${options.firmware}-qemu.log`), 'w')
     try {
       const qemu = spawn('qemu-system-x86_64', await qemuArguments(options, port), {
@@ -80,24 +108,48 @@ export class Machine implements AsyncDisposable {
     return readFile(this.serialLogPath, 'utf8').catch(() => '')
   }
 
+  /** The port of the loopback that leads to the guest's sshd. */
+  get sshPort(): number {
+    return this.#port
+  }
+
+  /** False once QEMU has ended. */
+  get isOn(): boolean {
+    return this.#qemu.exitCode === null && this.#qemu.signalCode === null
+  }
+
   /** Runs a command as root; throws when it fails. */
-  async ssh(command: string): Promise<string> {
-    const { stdout } = await run(['ssh', ...this.#sshArguments(), 'root@127.0.0.1', command])
+  async ssh(command: string, stdin: Uint8Array = new Uint8Array()): Promise<string> {
+    const { stdout } = await run(this.#sshArgv(command), { stdin })
     return stdout
+  }
+
+  /** Runs a command as root; null when SSH did not answer, or was cut. */
+  async tryCommand(command: string): Promise<CommandOutcome | null> {
+    const statuses = Array.from({ length: 256 }, (_, status) => status)
+    const { status, stdout, stderrTail } = await run(this.#sshArgv(command), { statuses })
+    return status === SSH_FAILED ? null : { status, stdout, stderr: stderrTail }
   }
 
   /** Waits until SSH answers; throws, with the end of the serial log, when it does not in time. */
   async waitForSsh(timeoutSeconds: number): Promise<void> {
     const deadline = performance.now() + timeoutSeconds * 1000
-    while (performance.now() < deadline && this.#qemu.exitCode === null) {
-      const { status } = await run(['ssh', ...this.#sshArguments(), 'root@127.0.0.1', 'true'], {
-        statuses: [0, 255],
-      })
-      if (status === 0) return
+    while (performance.now() < deadline && this.isOn) {
+      if ((await this.tryCommand('true'))?.status === 0) return
       await sleep(1000)
     }
     const end = (await this.serialLog()).slice(-2000)
     throw new Error(`no SSH within ${timeoutSeconds} s; the serial log ends with:\n${end}`)
+  }
+
+  /** Presses the reset button. */
+  async reset(): Promise<void> {
+    const qmp = await Qmp.connect(qmpSocket(this.#options))
+    try {
+      await qmp.execute('system_reset')
+    } finally {
+      qmp.close()
+    }
   }
 
   /** Presses the power button and waits until the guest has shut down. */
@@ -115,7 +167,7 @@ export class Machine implements AsyncDisposable {
 
   /** Cuts the power. What QEMU was told to write is in the page cache, so it is not lost. */
   async cutPower(): Promise<void> {
-    if (this.#qemu.exitCode === null && this.#qemu.signalCode === null) {
+    if (this.isOn) {
       const ended = this.#ended()
       this.#qemu.kill('SIGKILL')
       await ended
@@ -127,69 +179,77 @@ export class Machine implements AsyncDisposable {
   }
 
   async #ended(): Promise<void> {
-    if (this.#qemu.exitCode === null && this.#qemu.signalCode === null) {
-      await once(this.#qemu, 'exit')
-    }
+    if (this.isOn) await once(this.#qemu, 'exit')
   }
 
-  #sshArguments(): string[] {
-    const { folder, sshKey } = this.#options
+  #sshArgv(command: string): Argv {
+    const { sshKey, hostKey } = this.#options
     const settings = [
       'BatchMode=yes',
       'ConnectTimeout=10',
-      'StrictHostKeyChecking=accept-new',
+      'ServerAliveInterval=15',
+      'ServerAliveCountMax=8',
+      `StrictHostKeyChecking=${hostKey === undefined ? 'accept-new' : 'yes'}`,
+      `HostKeyAlias=${HOST_ALIAS}`,
       'LogLevel=ERROR',
-      `UserKnownHostsFile=${join(folder, 'known_hosts')}`,
+      `UserKnownHostsFile=${knownHosts(this.#options)}`,
       `IdentityFile=${sshKey}`,
       'IdentitiesOnly=yes',
     ]
     const options = settings.flatMap((setting) => ['-o', setting])
-    return ['-F', 'none', '-p', String(this.#port), ...options]
+    return ['ssh', '-F', 'none', '-p', String(this.#port), ...options, 'root@127.0.0.1', command]
   }
 }
 
+const knownHosts = ({ folder }: MachineOptions): string => join(folder, 'known_hosts')
 const serialLog = ({ folder, firmware }: MachineOptions): string =>
   join(folder, `${firmware}-serial.log`)
 const qmpSocket = ({ folder, firmware }: MachineOptions): string =>
   join(folder, `${firmware}-qmp.sock`)
 
 async function qemuArguments(options: MachineOptions, port: number): Promise<string[]> {
-  const { disks, keepDisks, memoryMib = 1024, processors = 1 } = options
+  const { disks, memoryMib = 1024, processors = 1, guestAddress = '' } = options
+  const forward = `hostfwd=tcp:127.0.0.1:${port}-${guestAddress}:22`
   return [
     ...['-accel', 'tcg,thread=multi', '-smp', String(processors), '-m', String(memoryMib)],
     ...['-display', 'none', '-monitor', 'none', '-no-user-config'],
-    ...['-serial', `file:${serialLog(options)}`],
+    ...['-chardev', `file,id=serial,append=on,path=${serialLog(options)}`],
+    ...['-serial', 'chardev:serial'],
     ...['-qmp', `unix:${qmpSocket(options)},server=on,wait=off`],
-    ...['-nic', `user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:${port}-:22`],
+    ...['-nic', `user,model=virtio-net-pci,${forward}`],
     ...['-device', 'virtio-rng-pci'],
-    ...disks.flatMap(({ path, serial, sectorBytes = 512 }, i) => [
-      '-drive',
-      `if=none,id=disk${i},format=raw,snapshot=${keepDisks ? 'off' : 'on'},file=${path}`,
-      '-device',
-      `virtio-blk-pci,drive=disk${i},serial=${serial},bootindex=${i + 1},` +
-        `logical_block_size=${sectorBytes},physical_block_size=${sectorBytes}`,
-    ]),
+    ...(options.watchdog === true ? ['-device', 'i6300esb', '-action', 'watchdog=reset'] : []),
+    ...disks.flatMap((disk, place) => diskArguments(disk, place, options)),
     ...(options.firmware === 'uefi' ? await ovmfArguments(options) : []),
+  ]
+}
+
+function diskArguments(disk: MachineDisk, place: number, options: MachineOptions): string[] {
+  const { path, serial, sectorBytes = 512, bootIndex = place + 1, writeLogPath } = disk
+  const snapshot = `snapshot=${options.keepDisks ? 'off' : 'on'}`
+  const backend =
+    writeLogPath === undefined
+      ? `if=none,id=disk${place},format=raw,${snapshot},file=${path}`
+      : `if=none,id=disk${place},driver=blklogwrites,file.driver=raw,file.file.driver=file,` +
+        `file.file.filename=${path},log.driver=file,log.filename=${writeLogPath}`
+  const order = bootIndex === null ? '' : `bootindex=${bootIndex},`
+  return [
+    ...['-drive', backend],
+    '-device',
+    `virtio-blk-pci,drive=disk${place},serial=${serial},${order}` +
+      `logical_block_size=${sectorBytes},physical_block_size=${sectorBytes}`,
   ]
 }
 
 async function ovmfArguments({ folder }: MachineOptions): Promise<string[]> {
   const variables = join(folder, 'ovmf-vars.fd')
-  await copyFile(OVMF_VARS, variables)
+  await copyFile(OVMF_VARS, variables, constants.COPYFILE_EXCL).catch((cause: unknown) => {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause
+  })
   const flash = 'if=pflash,format=raw'
   return [
     ...['-machine', 'q35'],
     ...['-drive', `${flash},readonly=on,file=${OVMF_CODE}`],
     ...['-drive', `${flash},file=${variables}`],
   ]
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (typeof address !== 'object' || address === null) throw new Error('no free port')
-  return address.port
 }
