@@ -49,7 +49,7 @@ export const FIRST_OS = {
   folder: '/var/lib/osflash',
   /** How far the unpacking of the rescue is; the plan's digest is put behind it. */
   checkpoint: '/var/lib/osflash/stage.checkpoint',
-  /** `RunFacts` (store.ts) as JSON: there while a replacement is under way. */
+  /** `RunFacts` (systems.ts) as JSON: there while a replacement is under way. */
   run: '/var/lib/osflash/run.json',
 } as const
 

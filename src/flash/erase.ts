@@ -1,0 +1,58 @@
+/**
+ * Erasing the secrets on a store, once nobody needs them.
+ *
+ * 1. Each file is overwritten with zeros in place, flushed, and only then unlinked; folders go
+ *    when they are empty. ext4 keeps data in place unless data is journalled, which it is not.
+ * 2. A cut leaves files that are zero or whole: doing it again ends it.
+ * 3. Symbolic links are unlinked, never followed.
+ *
+ * Not promised: sectors that a disk has moved, or what a flash translation layer keeps.
+ */
+import { constants } from 'node:fs'
+import { lstat, open, readdir, rmdir, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { errnoOf, ioError } from '../errors.ts'
+import { MIB } from '../units.ts'
+import { syncFolder } from './durable-file.ts'
+import { SECRETS } from './places.ts'
+
+/** Erases what `SECRETS` names; gone already is fine. @throws OsflashError `io` */
+export async function eraseSecrets(storePath: string): Promise<void> {
+  for (const name of SECRETS) await erase(join(storePath, name))
+}
+
+/**
+ * Erases a file, or a folder with all it holds; durable when the promise settles.
+ * @throws OsflashError `io`
+ */
+export async function erase(path: string): Promise<void> {
+  try {
+    await eraseEntry(path)
+    await syncFolder(dirname(path))
+  } catch (cause) {
+    if (errnoOf(cause) !== 'ENOENT') throw ioError(`erasing ${path}`, cause)
+  }
+}
+
+async function eraseEntry(path: string): Promise<void> {
+  const stats = await lstat(path)
+  if (stats.isDirectory()) {
+    for (const name of await readdir(path)) await eraseEntry(join(path, name))
+    await rmdir(path)
+    return
+  }
+  if (stats.isFile()) await overwrite(path, stats.size)
+  await unlink(path)
+}
+
+async function overwrite(path: string, bytes: number): Promise<void> {
+  const { O_WRONLY, O_NOFOLLOW } = constants
+  await using file = await open(path, O_WRONLY | O_NOFOLLOW)
+  const zeros = Buffer.alloc(Math.min(bytes, MIB))
+  let done = 0
+  while (done < bytes) {
+    const { bytesWritten } = await file.write(zeros, 0, Math.min(zeros.length, bytes - done), done)
+    done += bytesWritten
+  }
+  await file.sync()
+}

@@ -1,0 +1,147 @@
+/**
+ * The store: the ext4 partition on the stage that each of the three systems mounts.
+ *
+ * 1. `makeStore` makes it, with every feature named, so that an old kernel can mount it whatever
+ *    the host's mke2fs.conf says. No block is left to be initialised later.
+ * 2. `mountStore` finds it by UUID (store-device.ts). Where it is mounted already, that mount is
+ *    used, and stays. Whoever only reads gets a mount of their own, so that a short look never
+ *    takes away the mount of a run.
+ * 3. Leaving the block unmounts what was mounted here; that flushes the file system.
+ * 4. `readPlan` gives the plan that the journal pinned, or none.
+ *
+ * Not promised: unmounting after SIGKILL.
+ */
+import { mkdir, readFile, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ioError, OsflashError } from '../errors.ts'
+import { type Argv, run } from '../system/run.ts'
+import { openJournal } from './journal.ts'
+import { STORE, STORE_MOUNT } from './places.ts'
+import { type FlashPlan, flashPlanSchema, planDigest } from './plan/plan.ts'
+import { findStoreDevice, readMounts } from './store-device.ts'
+
+export { writeFileSafely } from './durable-file.ts'
+
+const BUSY_MS_MAX = 5_000
+const BUSY_STEP_MS = 100
+/** `mount` and `umount`: it failed; "busy" is among the reasons. */
+const MOUNT_FAILED = 32
+const OPTIONS = 'noatime,nodev,nosuid,noexec'
+/** Linux 4.18 mounts all of them for writing, GRUB and old e2fsprogs know them too. */
+const FEATURES =
+  'none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,' +
+  'huge_file,dir_nlink,extra_isize,metadata_csum'
+
+export interface MountStoreOptions {
+  /** UUID of the file system, lower case. */
+  readonly uuid: string
+  /** Default: false. */
+  readonly readOnly?: boolean
+  /** Default: `STORE_MOUNT`, and a folder of this process for who only reads. */
+  readonly at?: string
+}
+
+export interface Store extends AsyncDisposable {
+  /** Its root. */
+  readonly path: string
+  /** The block device. */
+  readonly device: string
+}
+
+/**
+ * Mounts the store, or uses the mount that is there; `await using` unmounts only what it mounted.
+ * @throws OsflashError `refused` (no such device, several, another mount is in the way), `process`
+ */
+export async function mountStore(options: MountStoreOptions): Promise<Store> {
+  const { uuid, readOnly = false } = options
+  const at = options.at ?? (readOnly ? `${STORE_MOUNT}-${process.pid}` : STORE_MOUNT)
+  const { path: device, mounts } = await findStoreDevice(uuid)
+  const there = mounts.find(({ place }) => place === at) ?? (readOnly ? mounts.at(-1) : undefined)
+  const inTheWay = (await readMounts()).findLast(({ place }) => place === at)
+  if (inTheWay !== undefined && inTheWay.device !== there?.device) {
+    throw new OsflashError('refused', `mounting the store at ${at}: something is mounted there`, {
+      hints: [`umount ${at}`],
+    })
+  }
+  if (there !== undefined) {
+    if (there.readOnly && !readOnly) await run(['mount', '-o', 'remount,rw', there.place])
+    return { path: there.place, device, [Symbol.asyncDispose]: async () => {} }
+  }
+  await mkdir(at, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw ioError(`making ${at}`, cause)
+  })
+  const mode = readOnly ? 'ro' : 'rw'
+  await untilFree(`mounting ${device}`, [
+    'mount',
+    '-t',
+    'ext4',
+    '-o',
+    `${mode},${OPTIONS}`,
+    device,
+    at,
+  ])
+  return { path: at, device, [Symbol.asyncDispose]: () => unmount(at) }
+}
+
+async function unmount(at: string): Promise<void> {
+  await untilFree(`unmounting ${at}`, ['umount', at])
+  if (at !== STORE_MOUNT) await rmdir(at).catch(() => undefined)
+}
+
+/** A short look of another osflash, or a udev rule, is waited for. */
+async function untilFree(doing: string, argv: Argv): Promise<void> {
+  for (let waited = 0; ; waited += BUSY_STEP_MS) {
+    const { status, stderrTail } = await run(argv, { statuses: [0, MOUNT_FAILED] })
+    if (status === 0) return
+    if (waited >= BUSY_MS_MAX || !/busy|already mounted/.test(stderrTail)) {
+      throw new OsflashError('process', `${doing}: ${stderrTail.trim()}`, {
+        hints: ['fuser -vm shows who uses it', 'run as root'],
+      })
+    }
+    await sleep(BUSY_STEP_MS)
+  }
+}
+
+/**
+ * Makes an empty store; all that was on the device is lost. Nothing is discarded.
+ * @throws OsflashError `missing-tool`, `process`
+ */
+export async function makeStore({ device, uuid, label }: NewStore): Promise<void> {
+  const extended = 'lazy_itable_init=0,lazy_journal_init=0,nodiscard'
+  const names = ['-L', label, '-U', uuid]
+  const shape = ['-m', '0', '-I', '256', '-O', FEATURES, '-E', extended]
+  await run(['mkfs.ext4', '-q', '-F', ...names, ...shape, device])
+}
+
+export interface NewStore {
+  readonly device: string
+  /** Lower case, with hyphens. */
+  readonly uuid: string
+  readonly label: string
+}
+
+/**
+ * The plan on the store, which the journal pinned.
+ * @throws OsflashError `digest` when it is another one, `format`, `io`
+ */
+export async function readPlan(storePath: string): Promise<FlashPlan> {
+  const path = join(storePath, STORE.plan)
+  const bytes = await readFile(path).catch((cause: unknown) => {
+    throw ioError(`reading ${path}`, cause)
+  })
+  const { current } = await openJournal(storePath, { system: 'rescue' })
+  if (planDigest(bytes) !== current?.planDigest) {
+    throw new OsflashError('digest', `reading ${path}: it is not the plan of the journal`, {
+      hints: ['osflash abort, then osflash apply again'],
+    })
+  }
+  try {
+    return flashPlanSchema.parse(JSON.parse(bytes.toString('utf8')))
+  } catch (cause) {
+    throw new OsflashError('format', `reading ${path}: it is no plan of this osflash`, {
+      cause,
+      hints: ['use the osflash that made it'],
+    })
+  }
+}

@@ -1,0 +1,219 @@
+import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createJournal } from '../../src/flash/journal.ts'
+import { STORE, STORE_LABEL } from '../../src/flash/places.ts'
+import { planDigest } from '../../src/flash/plan/plan.ts'
+import { makeStore, mountStore, readPlan, writeFileSafely } from '../../src/flash/store.ts'
+import { run } from '../../src/system/run.ts'
+import { makeScratch } from '../../src/system/scratch.ts'
+import { MIB } from '../../src/units.ts'
+import { flashPlan } from './flash-plan.ts'
+
+const isRoot = process.getuid?.() === 0
+let serial = 0
+
+/** No two tests, in whatever process, may have the same UUID: all devices are looked at. */
+function freshUuid(): string {
+  serial += 1
+  const hex = (n: number, digits: number): string => n.toString(16).padStart(digits, '0')
+  return `05f1a500-${hex(serial, 4)}-4000-8000-${hex(process.pid, 12)}`
+}
+
+async function scratchFolder(): Promise<string> {
+  const scratch = await makeScratch('store-test', '/var/tmp')
+  onTestFinished(() => scratch[Symbol.asyncDispose]())
+  return scratch.path
+}
+
+async function loopDevice(file: string): Promise<string> {
+  const device = (await run(['losetup', '--find', '--show', file])).stdout.trim()
+  onTestFinished(async () => {
+    await run(['losetup', '--detach', device])
+  })
+  return device
+}
+
+interface Made {
+  readonly folder: string
+  readonly file: string
+  readonly device: string
+  readonly uuid: string
+  readonly at: string
+}
+
+async function madeStore(): Promise<Made> {
+  const folder = await scratchFolder()
+  const file = join(folder, 'disk')
+  await writeFile(file, '')
+  await truncate(file, 16 * MIB)
+  const device = await loopDevice(file)
+  const uuid = freshUuid()
+  await makeStore({ device, uuid, label: STORE_LABEL })
+  return { folder, file, device, uuid, at: join(folder, 'at') }
+}
+
+async function mountsAt(place: string): Promise<string[]> {
+  const { stdout } = await run(['findmnt', '-n', '-o', 'OPTIONS', place], { statuses: [0, 1] })
+  return stdout.split('\n').filter((line) => line !== '')
+}
+
+describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
+  test('has its checksums, no reserve, nothing left to be initialised', async () => {
+    const { device, uuid } = await madeStore()
+    const { stdout } = await run(['dumpe2fs', '-h', device])
+    expect(stdout).toContain('metadata_csum')
+    expect(stdout).not.toContain('orphan_file')
+    expect(stdout).toContain(`Filesystem UUID:          ${uuid}`)
+    expect(stdout).toContain(`Filesystem volume name:   ${STORE_LABEL}`)
+    expect(stdout).toMatch(/Reserved block count: +0\n/)
+    const groups = (await run(['dumpe2fs', device])).stdout
+    expect(groups).toContain('ITABLE_ZEROED')
+    expect((await run(['e2fsck', '-fn', device])).status).toBe(0)
+  })
+
+  test('is mounted for the block, and what was written is there the next time', async () => {
+    const { uuid, at, device } = await madeStore()
+    {
+      await using store = await mountStore({ uuid, at })
+      expect(store).toMatchObject({ path: at, device })
+      await writeFileSafely(join(store.path, STORE.go), 'yes', 0o600)
+      expect((await mountsAt(at))[0]).toMatch(/rw,.*nosuid,nodev,noexec|rw,nosuid,nodev,noexec/)
+    }
+    expect(await mountsAt(at)).toEqual([])
+    await using store = await mountStore({ uuid, at, readOnly: true })
+    expect(await readFile(join(store.path, STORE.go), 'utf8')).toBe('yes')
+    await expect(writeFile(join(store.path, STORE.hold), '')).rejects.toThrow('EROFS')
+  })
+
+  test('a mount that is there is used, and stays', async () => {
+    const { uuid, at } = await madeStore()
+    await using outer = await mountStore({ uuid, at })
+    {
+      await using inner = await mountStore({ uuid, at })
+      expect(inner.path).toBe(outer.path)
+    }
+    expect(await mountsAt(at)).toHaveLength(1)
+  })
+
+  test('who only reads uses the mount of who writes', async () => {
+    const { uuid, at } = await madeStore()
+    await using writer = await mountStore({ uuid, at })
+    await using reader = await mountStore({ uuid, readOnly: true })
+    expect(reader.path).toBe(writer.path)
+  })
+
+  test('who only reads is no obstacle for long', async () => {
+    const { uuid, at } = await madeStore()
+    const reader = await mountStore({ uuid, readOnly: true })
+    expect(reader.path).not.toBe(at)
+    const writer = mountStore({ uuid, at })
+    await reader[Symbol.asyncDispose]()
+    await using store = await writer
+    await writeFile(join(store.path, STORE.go), '')
+    expect(await mountsAt(reader.path)).toEqual([])
+  })
+
+  test('a mount for reading is made one for writing', async () => {
+    const { uuid, at } = await madeStore()
+    await using _reader = await mountStore({ uuid, at, readOnly: true })
+    await using writer = await mountStore({ uuid, at })
+    await writeFile(join(writer.path, STORE.go), '')
+  })
+
+  test('something else at the place is not hidden', async () => {
+    const one = await madeStore()
+    const other = await madeStore()
+    await using _store = await mountStore({ uuid: one.uuid, at: one.at })
+    await expect(mountStore({ uuid: other.uuid, at: one.at })).rejects.toMatchObject({
+      code: 'refused',
+      message: `mounting the store at ${one.at}: something is mounted there`,
+    })
+  })
+
+  test('of two disks with the same store neither is taken', async () => {
+    const { uuid, at, file, folder } = await madeStore()
+    const copy = join(folder, 'copy')
+    await run(['cp', '--sparse=always', file, copy])
+    const clone = await loopDevice(copy)
+    await expect(mountStore({ uuid, at })).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringContaining(`${clone}`),
+    })
+    expect(await mountsAt(at)).toEqual([])
+  })
+
+  test('another view of the same disk is no second one', async () => {
+    const { uuid, at, device } = await madeStore()
+    const view = await loopDevice(device)
+    expect(view).not.toBe(device)
+    await using store = await mountStore({ uuid, at })
+    expect(store.device).toBe(device)
+  })
+
+  test('a view that is mounted is the one', async () => {
+    const { uuid, at, device } = await madeStore()
+    const view = await loopDevice(device)
+    await mkdir(at)
+    await run(['mount', view, at])
+    onTestFinished(async () => {
+      await run(['umount', at])
+    })
+    await using store = await mountStore({ uuid, readOnly: true })
+    expect(store).toMatchObject({ device: view, path: at })
+  })
+
+  test('a damaged file system is not mounted, and nothing is left', async () => {
+    const { uuid, at, device } = await madeStore()
+    // The first inode table and the descriptors; the superblock stays.
+    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    await expect(mountStore({ uuid, at })).rejects.toMatchObject({ code: 'process' })
+    expect(await mountsAt(at)).toEqual([])
+  })
+})
+
+test('a store that is not there is refused by its UUID', async () => {
+  const uuid = freshUuid()
+  await expect(mountStore({ uuid })).rejects.toMatchObject({
+    code: 'refused',
+    message: expect.stringContaining(uuid),
+  })
+})
+
+describe('the plan on a store', () => {
+  async function storeWith(bytes: Buffer, digest = planDigest(bytes)): Promise<string> {
+    const folder = await scratchFolder()
+    await writeFile(join(folder, STORE.plan), bytes)
+    const attempts = { flash: 0, trial: 0 }
+    const first = { state: 'staged', system: 'first-os', planDigest: digest, attempts } as const
+    await createJournal(folder, first)
+    return folder
+  }
+
+  const bytes = Buffer.from(`${JSON.stringify(flashPlan())}\n`)
+
+  test('is read when it is that of the journal', async () => {
+    expect(await readPlan(await storeWith(bytes))).toEqual(flashPlan())
+  })
+
+  test('with one byte more it is another', async () => {
+    const folder = await storeWith(bytes)
+    await writeFile(join(folder, STORE.plan), `${bytes.toString()} `)
+    await expect(readPlan(folder)).rejects.toMatchObject({ code: 'digest' })
+  })
+
+  test('of another version is refused', async () => {
+    const other = Buffer.from(JSON.stringify({ ...flashPlan(), format: 'osflash-plan/2' }))
+    await expect(readPlan(await storeWith(other))).rejects.toMatchObject({ code: 'format' })
+  })
+
+  test('without a journal counts for nothing', async () => {
+    const folder = await scratchFolder()
+    await writeFile(join(folder, STORE.plan), bytes)
+    await expect(readPlan(folder)).rejects.toMatchObject({ code: 'digest' })
+  })
+
+  test('that is not there is an error of the disk', async () => {
+    await expect(readPlan(await scratchFolder())).rejects.toMatchObject({ code: 'io' })
+  })
+})

@@ -1,0 +1,105 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { FIRST_OS, RESCUE, TARGET } from '../../src/flash/places.ts'
+import { currentSystem, findStore, parseSettings } from '../../src/flash/systems.ts'
+import { run } from '../../src/system/run.ts'
+import { makeScratch } from '../../src/system/scratch.ts'
+import { flashPlan } from './flash-plan.ts'
+
+const UUID = '0a1b2c3d-0000-4000-8000-0123456789ab'
+const OTHER = 'ffffffff-0000-4000-8000-0123456789ab'
+const DIGEST = 'a'.repeat(64)
+
+const runFacts = JSON.stringify({
+  storeUuid: UUID,
+  planDigest: DIGEST,
+  stage: flashPlan().stage,
+})
+const stageFacts = JSON.stringify({
+  format: 'osflash-stage/1',
+  storeUuid: UUID,
+  rescueRootUuid: OTHER,
+  planDigest: DIGEST,
+})
+
+async function root(files: Readonly<Record<string, string>>): Promise<string> {
+  const scratch = await makeScratch('systems-test')
+  onTestFinished(() => scratch[Symbol.asyncDispose]())
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(scratch.path, path)), { recursive: true })
+    await writeFile(join(scratch.path, path), text)
+  }
+  return scratch.path
+}
+
+describe('the system that runs', () => {
+  test('is a first OS without a replacement when nothing says otherwise', async () => {
+    const bare = await root({})
+    expect(await currentSystem(bare)).toBe('first-os')
+    expect(await findStore(bare)).toBeUndefined()
+  })
+
+  test.each([
+    ['first-os', FIRST_OS.run, runFacts],
+    ['rescue', RESCUE.stageFacts, stageFacts],
+  ] as const)('%s knows store and plan', async (system, path, text) => {
+    const expected = { system, storeUuid: UUID, planDigest: DIGEST }
+    expect(await findStore(await root({ [path]: text }))).toEqual(expected)
+  })
+
+  test('target knows the store', async () => {
+    const settings = `# made by osflash\n\nSTORE_UUID='${UUID}'\nCONFIRM=auto\n`
+    const found = await findStore(await root({ [TARGET.settings]: settings }))
+    expect(found).toEqual({ system: 'target', storeUuid: UUID })
+  })
+
+  test('target becomes the first OS of the next replacement', async () => {
+    const settings = `STORE_UUID=${OTHER}\n`
+    const both = await root({ [TARGET.settings]: settings, [FIRST_OS.run]: runFacts })
+    expect(await findStore(both)).toMatchObject({ system: 'first-os', storeUuid: UUID })
+  })
+
+  test.each([
+    ['a file that was cut', FIRST_OS.run, runFacts.slice(0, 50)],
+    ['an unknown key', FIRST_OS.run, runFacts.replace('{', '{"more":1,')],
+    ['a UUID in capitals', RESCUE.stageFacts, stageFacts.replace(UUID, UUID.toUpperCase())],
+    ['another version', RESCUE.stageFacts, stageFacts.replace('stage/1', 'stage/2')],
+    ['settings without a store', TARGET.settings, 'CONFIRM=auto\n'],
+    ['settings that run something', TARGET.settings, `STORE_UUID=${UUID}\nX=$(id)\n`],
+  ])('%s is an error with the path', async (_, path, text) => {
+    const damaged = await root({ [path]: text })
+    const message = `reading ${join(damaged, path)}: it is not what osflash writes`
+    await expect(findStore(damaged)).rejects.toMatchObject({ code: 'format', message })
+  })
+})
+
+describe('settings', () => {
+  const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`
+
+  test('are what a shell reads', async () => {
+    const value = fc.string({ unit: fc.constantFrom(...'ab1 \'"$`\\#;&|<>*~=') })
+    await fc.assert(
+      fc.asyncProperty(value, async (text) => {
+        const line = `A=${quoted(text)}`
+        const { stdout } = await run(['sh', '-c', `${line}\nprintf %s "$A"`])
+        expect(stdout).toBe(text)
+        expect(parseSettings(line)).toEqual({ A: text })
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  test('may be bare, in double quotes, or empty', () => {
+    const text = 'A=/dev/disk:1\nB="two words"\nC=\nD=a\'b c\'"d"\n'
+    expect(parseSettings(text)).toEqual({ A: '/dev/disk:1', B: 'two words', C: '', D: 'ab cd' })
+  })
+
+  test.each(['A=b c', 'A=$B', 'A="$B"', 'A=`id`', 'a=b', 'export A=b', 'A=b;id', "A='b", 'A = b'])(
+    'are refused when a shell would do more: %s',
+    (line) => {
+      expect(() => parseSettings(line)).toThrow(RangeError)
+    },
+  )
+})
