@@ -46,6 +46,20 @@ export const LIMITS = {
   tarNameBytes: 255,
   tarDepth: 64,
   tarEntries: 5_000_000,
+  /** What browsers follow is 20; a network that delivers images needs one or two. */
+  httpRedirects: 5,
+  /** Twice what node takes; read before anything of them is believed. */
+  httpHeaderBytes: 32 * KIB,
+  httpIdleMs: 30_000,
+  /** Of all requests to one server together: less is a server that stalls, not a slow line. */
+  httpRateBytesPerSecond: 16 * KIB,
+  httpRateWindowMs: 60_000,
+  httpBackoffFirstMs: 1_000,
+  httpBackoffMostMs: 300_000,
+  /** Attempts without progress until the first byte was seen: most likely the address is wrong. */
+  httpAttemptsOpening: 4,
+  /** And after it: with the back-off about a quarter of an hour. */
+  httpAttemptsReading: 11,
 } as const
 
 /** A name of `LIMITS`. */
