@@ -32,9 +32,13 @@ const ethernetSchema = z.strictObject({
   name: text,
   /** Permanent address, lower case. */
   mac: text,
+  /** The driver says that `mac` is permanent; a virtual interface has only a current one. */
+  macIsPermanent: z.boolean(),
   mtu: z.optional(z.int()),
   dhcp4: z.boolean(),
   dhcp6: z.boolean(),
+  /** Option 61 as the first OS sent it, hex, with its type byte (RFC 2132); absent: unknown. */
+  dhcp4ClientId: z.optional(z.string().check(z.regex(/^([0-9a-f]{2}){2,255}$/))),
   acceptRouterAdvertisements: z.boolean(),
   /** Static ones only. */
   addresses: z.array(addressSchema),
@@ -50,10 +54,14 @@ export const carrySchema = z.strictObject({
   /** Of the host, when no interface names its own. */
   dnsServers: z.array(text),
   dnsDomains: z.array(text),
-  /** What the host could reach before: every default gateway that answered. */
+  /**
+   * What was up before: `gateways` are the default gateways that answered, `addresses` the static
+   * addresses (without prefix length) of interfaces with a carrier.
+   */
   reach: z.strictObject({ gateways: z.array(text), addresses: z.array(text) }),
   /** Fingerprints (`SHA256:…`) of the host keys in `ssh/`. */
   hostKeys: z.array(text),
+  /** Keys that give root a shell: those with a forced command do not count. */
   rootKeys: z.int(),
   hasRootPassword: z.boolean(),
 })
