@@ -54,6 +54,20 @@ export async function trustOf(options: TrustOptions): Promise<CheckSignatures> {
   }
 }
 
+/** A file with certificates, as it is. */
+export interface TrustFile {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+/**
+ * The files themselves, for a host that will check signatures again without them.
+ * @throws OsflashError `io`
+ */
+export function trustFilesOf(paths: readonly string[]): Promise<TrustFile[]> {
+  return Promise.all(paths.map(async (name) => ({ name, bytes: await readKeyFile(name) })))
+}
+
 /** All certificates of these files. */
 export async function certificatesOf(paths: readonly string[]): Promise<Certificate[]> {
   const found: Certificate[] = []

@@ -44,6 +44,8 @@ export interface FoundStore {
   readonly storeUuid: string
   /** The target does not know it. */
   readonly planDigest?: string
+  /** UUID of the file system of the rescue's root; only the rescue knows it. */
+  readonly rescueRootUuid?: string
 }
 
 /** @param root of the system; other than `/` only in tests */
@@ -67,7 +69,9 @@ export async function findStore(root = '/'): Promise<FoundStore | undefined> {
   }
   if (system === 'rescue') {
     const facts = await readJson(join(root, RESCUE.stageFacts), stageFactsSchema)
-    return facts && { system, storeUuid: facts.storeUuid, planDigest: facts.planDigest }
+    if (facts === undefined) return undefined
+    const { storeUuid, planDigest, rescueRootUuid } = facts
+    return { system, storeUuid, planDigest, rescueRootUuid }
   }
   const facts = await readJson(join(root, FIRST_OS.run), runFactsSchema)
   return facts && { system, storeUuid: facts.storeUuid, planDigest: facts.planDigest }

@@ -17,6 +17,7 @@ import { type Certificate, readCertificates } from '../../encrypt/keys.ts'
 import { verifyDetached } from '../../encrypt/signature.ts'
 import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
+import type { Manifest } from '../../format/manifest.ts'
 import { run } from '../../system/run.ts'
 import { type CheckSignatures, openImage } from '../../unpack/image.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
@@ -36,6 +37,8 @@ export interface RescueHost {
   readonly planDigest: string
   /** Where the store is mounted. */
   readonly store: string
+  readonly storeUuid: string
+  readonly rescueRootUuid: string
   readonly carry: Carry
   readonly boot: RescueBoot
   /** True when an operator asked for this run: nobody is asked for GO again. */
@@ -63,7 +66,10 @@ export function rescueActs(host: RescueHost): RescueActs {
       await forgetPartitions(disk)
     },
     unpack: () => unpack(host),
-    furnish: async () => furnishTarget(host, await guardedDisk(host)),
+    furnish: async () => {
+      const disk = await guardedDisk(host)
+      await furnishTarget(host, { disk, manifest: await storedManifest(host) })
+    },
     retarget: () => boot.retarget(),
     trial: () => boot.trial(),
     confirm: () => boot.confirm(),
@@ -87,7 +93,11 @@ async function guardedDisk({ plan, boot }: RescueHost): Promise<string> {
 async function rehearse(host: RescueHost): Promise<void> {
   const { plan, carry, emit, signal } = host
   await host.boot.check()
-  await reachable({ carry, withinSeconds: GATE_SECONDS, ...(signal === undefined ? {} : { signal }) })
+  await reachable({
+    carry,
+    withinSeconds: GATE_SECONDS,
+    ...(signal === undefined ? {} : { signal }),
+  })
   if (plan.go.how !== 'ssh' || host.isManned) return
   const { withinSeconds } = plan.go
   emit({ event: 'note', text: `waiting ${withinSeconds} s for: osflash go` })
@@ -102,13 +112,10 @@ async function rehearse(host: RescueHost): Promise<void> {
 }
 
 async function unpack(host: RescueHost): Promise<void> {
-  const { store, boot, emit, signal, plan } = host
+  const { store, boot, emit, signal } = host
   const to = await guardedDisk(host)
+  await storedManifest(host)
   await using source = await openFileSource(join(store, STORE.image))
-  const image = await openImage(source, undefined)
-  if (manifestDigest(image.manifestBytes) !== plan.target.manifestSha256) {
-    throw new OsflashError('trust', 'flashing: the stored image is not the image of the plan')
-  }
   await unpackDisk({
     source,
     check: await storedTrust(store),
@@ -121,6 +128,16 @@ async function unpack(host: RescueHost): Promise<void> {
     wrapTarget: (target) => boot.wrapTarget(target),
     emit,
     ...(signal === undefined ? {} : { signal }),
+  })
+}
+
+/** The manifest that the plan pinned; no other is obeyed. */
+async function storedManifest({ store, plan }: RescueHost): Promise<Manifest> {
+  await using source = await openFileSource(join(store, STORE.image))
+  const image = await openImage(source, await storedTrust(store))
+  if (manifestDigest(image.manifestBytes) === plan.target.manifestSha256) return image.manifest
+  throw new OsflashError('trust', 'opening the stored target: it is not the image of the plan', {
+    hints: ['osflash resume --target IMAGE --trust CERT --identity KEY'],
   })
 }
 

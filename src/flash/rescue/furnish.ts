@@ -8,10 +8,8 @@
  * 4. Checked inside the target: sshd takes its configuration, the host keys are the old ones.
  * 5. Unmounted and flushed, so that what was checked is what starts.
  */
-import { openFileSource } from '../../deliver/file.ts'
 import { join } from 'node:path'
-import { OsflashError } from '../../errors.ts'
-import { openImage } from '../../unpack/image.ts'
+import type { Manifest } from '../../format/manifest.ts'
 import { applyCarry } from '../carry/apply.ts'
 import { checkCarry } from '../carry/check.ts'
 import { rootPlace } from '../image-places.ts'
@@ -21,3 +19,37 @@ import { injectTrial } from '../trial/inject.ts'
 import type { RescueHost } from './acts.ts'
 
 const MOUNT_POINT = '/run/osflash/target'
+
+export interface WrittenTarget {
+  /** Path of the disk. */
+  readonly disk: string
+  readonly manifest: Manifest
+}
+
+/** @throws OsflashError `refused`, `io`, `process`; may be called again */
+export async function furnishTarget(host: RescueHost, target: WrittenTarget): Promise<void> {
+  const { plan, carry, emit } = host
+  const { manifest, disk } = target
+  const signal = host.signal === undefined ? {} : { signal: host.signal }
+  const place = rootPlace(manifest)
+  await using root = await mountPartition({ ...place, disk, at: MOUNT_POINT }, signal)
+  await applyCarry({
+    root: root.path,
+    network: manifest.os.network ?? 'networkd',
+    carry,
+    folder: join(host.store, STORE.carry),
+  })
+  if (plan.confirm.how !== 'none') {
+    const notes = await injectTrial({
+      root: root.path,
+      plan,
+      planDigest: host.planDigest,
+      carry,
+      storeUuid: host.storeUuid,
+      rescueRootUuid: host.rescueRootUuid,
+      confirm: await host.boot.confirmSettings(),
+    })
+    for (const text of notes) emit({ event: 'note', text })
+  }
+  await checkCarry({ root: root.path, carry })
+}

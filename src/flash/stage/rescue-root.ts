@@ -10,8 +10,7 @@
  */
 import { OsflashError } from '../../errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
-import { emptyEnvironment } from '../boot/grub-environment.ts'
-import { stageConfig } from '../boot/stage-config.ts'
+import { stageBootFiles } from '../boot/stage-config.ts'
 import { applyCarry } from '../carry/apply.ts'
 import type { Carry } from '../carry/model.ts'
 import { missingModules } from '../host/modules.ts'
@@ -19,14 +18,9 @@ import { rootPlace } from '../image-places.ts'
 import { writeInside } from '../inside-root.ts'
 import { mountPartition } from '../mounted-root.ts'
 import { RESCUE } from '../places.ts'
+import type { StageFacts } from '../systems.ts'
 
 const MOUNT_POINT = '/run/osflash/rescue'
-
-/** What the rescue reads first. */
-export interface StageFacts {
-  readonly storeUuid: string
-  readonly planDigest: string
-}
 
 export interface RescueRoot {
   /** Path of the stage's disk. */
@@ -36,13 +30,13 @@ export interface RescueRoot {
   readonly carryFolder: string
   /** Kernel modules without which the rescue would not see its disk or its network. */
   readonly modules: readonly string[]
-  readonly facts: StageFacts
+  readonly facts: Pick<StageFacts, 'storeUuid' | 'planDigest'>
   readonly signal?: AbortSignal
 }
 
 /** @throws OsflashError `refused` (a module is missing, carry not possible), `io`, `process` */
 export async function furnishRescue(rescue: RescueRoot): Promise<void> {
-  const { disk, manifest, facts } = rescue
+  const { disk, manifest } = rescue
   const place = rootPlace(manifest)
   const signal = rescue.signal === undefined ? {} : { signal: rescue.signal }
   await using root = await mountPartition({ ...place, disk, at: MOUNT_POINT }, signal)
@@ -60,17 +54,14 @@ export async function furnishRescue(rescue: RescueRoot): Promise<void> {
     carry: rescue.carry,
     folder: rescue.carryFolder,
   })
-  const config = stageConfig({
-    rootUuid: place.uuid,
-    kernel: place.boot.kernel,
-    initrd: place.boot.initrd,
-    commandLine: place.boot.commandLine,
-  })
-  const stageFacts = { format: 'osflash-stage/1', rescueRootUuid: place.uuid, ...facts }
-  const files = [
-    { path: RESCUE.grubConfig, bytes: config },
-    { path: RESCUE.grubEnvironment, bytes: emptyEnvironment() },
-    { path: RESCUE.stageFacts, bytes: `${JSON.stringify(stageFacts)}\n` },
-  ]
-  for (const file of files) await writeInside(root.path, { ...file, mode: 0o644 })
+  const stageFacts: StageFacts = {
+    format: 'osflash-stage/1',
+    rescueRootUuid: place.uuid,
+    ...rescue.facts,
+  }
+  const facts = { path: RESCUE.stageFacts, bytes: `${JSON.stringify(stageFacts)}\n`, mode: 0o644 }
+  const { kernel, initrd, commandLine } = place.boot
+  for (const file of [...stageBootFiles({ kernel, initrd, commandLine }), facts]) {
+    await writeInside(root.path, file)
+  }
 }

@@ -28,6 +28,7 @@ import { createJournal, type Journal, openJournal } from '../journal.ts'
 import { FIRST_OS, STORE, STORE_LABEL, STORE_TYPE_GUID } from '../places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
 import { makeStore, mountStore, type Store } from '../store.ts'
+import type { RunFacts } from '../systems.ts'
 import { furnishRescue } from './rescue-root.ts'
 import { storeImage, storeTrust, type TrustFile } from './store-content.ts'
 
@@ -49,13 +50,6 @@ export interface Staged extends AsyncDisposable {
   readonly journal: Journal
 }
 
-/** What the first OS remembers of a replacement under way. */
-export interface RunFile {
-  readonly storeUuid: string
-  readonly planDigest: string
-  readonly stage: FlashPlan['stage']
-}
-
 /**
  * Fills the stage. The store stays mounted: arming writes to it.
  * @throws OsflashError of any code; the first OS boots as before then
@@ -65,8 +59,8 @@ export async function fillStage(input: StageInput): Promise<Staged> {
   const digest = planDigest(planBytes(plan))
   const storeUuid = uuidFrom(digest, 'store')
   await mkdir(FIRST_OS.folder, { recursive: true, mode: 0o700 })
-  const runFile: RunFile = { storeUuid, planDigest: digest, stage: plan.stage }
-  await writeFileSafely(FIRST_OS.run, `${JSON.stringify(runFile)}\n`, 0o600)
+  const facts: RunFacts = { storeUuid, planDigest: digest, stage: plan.stage }
+  await writeFileSafely(FIRST_OS.run, `${JSON.stringify(facts)}\n`, 0o600)
   const known = await inPhase(emit, 'looking for an earlier run', () => mountKnown(storeUuid))
   const store = known ?? (await makeStage(input, digest, storeUuid))
   try {
@@ -109,9 +103,7 @@ async function makeStage(input: StageInput, digest: string, storeUuid: string): 
   await showPartitions(disk)
   const number = written.layout.partitions.at(-1)?.number ?? 0
   const device = partitionPath(disk, number)
-  await inPhase(emit, 'making the store', () =>
-    makeStore({ device, uuid: storeUuid, label: STORE_LABEL }),
-  )
+  await inPhase(emit, 'making the store', () => makeStore(device, storeUuid, STORE_LABEL))
   return mountStore({ uuid: storeUuid })
 }
 

@@ -1,0 +1,128 @@
+/**
+ * Another target in place of the stored one, for a rescue that holds.
+ *
+ * 1. The image is checked as preflight checked the first: signature, kind, firmware, size.
+ * 2. The stored image makes room, then the new one is stored and verified as in staging.
+ * 3. The plan names it: `plan.json.next` is durable, then the journal has its digest, then it is
+ *    renamed. A power cut between leaves a plan that `settlePlan` finds.
+ *
+ * Nothing of the disk is touched. Not promised: the old target; it is gone once fetching began.
+ */
+import { readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Source } from '../../deliver/source.ts'
+import type { SecretKey } from '../../encrypt/keys.ts'
+import { decryptSessionKey } from '../../encrypt/session-key.ts'
+import { ioError, OsflashError } from '../../errors.ts'
+import type { Emit } from '../../events.ts'
+import type { Manifest } from '../../format/manifest.ts'
+import { type CheckSignatures, expectKind, type OpenImage, openImage } from '../../unpack/image.ts'
+import { loadPayloads } from '../../unpack/payload.ts'
+import { planDisk } from '../../unpack/plan.ts'
+import { canRender } from '../carry/apply.ts'
+import { removeFileSafely, syncFolder, writeFileSafely } from '../durable-file.ts'
+import { manifestDigest, rootPlace } from '../image-places.ts'
+import type { Journal } from '../journal.ts'
+import { STORE } from '../places.ts'
+import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
+import { storeImage, storeTrust, type TrustFile } from '../stage/store-content.ts'
+import { readPlan } from '../store.ts'
+
+export interface NewTarget {
+  readonly source: Source
+  readonly check: CheckSignatures
+  readonly identities: readonly SecretKey[]
+  readonly trust: readonly TrustFile[]
+}
+
+export interface Replacement extends NewTarget {
+  /** Where the store is mounted. */
+  readonly store: string
+  readonly journal: Journal
+  readonly emit: Emit
+  readonly signal?: AbortSignal
+}
+
+const NEXT_PLAN = `${STORE.plan}.next`
+
+/** @throws OsflashError `refused`, and what reading and storing an image gives */
+export async function replaceTarget(replacement: Replacement): Promise<void> {
+  const { store, journal, source, check, emit } = replacement
+  if (journal.current?.state !== 'held') {
+    throw new OsflashError('refused', `replacing the target in state ${journal.current?.state}`, {
+      hints: ['wait until the rescue holds: osflash status', 'osflash hold'],
+    })
+  }
+  const plan = await readPlan(store)
+  const image = await openImage(source, check)
+  const { manifest } = image
+  checkFits(manifest, plan)
+  const sessionKey = await decryptSessionKey(image.keysBytes, replacement.identities)
+  const next = { ...plan, target: await factsOf(image, plan) }
+  for (const name of [STORE.image, `${STORE.image}.part`, STORE.checkpoint, STORE.trialLog]) {
+    await removeFileSafely(join(store, name))
+  }
+  await storeTrust(store, replacement.trust)
+  const { signal } = replacement
+  await storeImage(store, {
+    source,
+    check,
+    manifestSha256: next.target.manifestSha256,
+    sessionKey,
+    emit,
+    ...(signal === undefined ? {} : { signal }),
+  })
+  const bytes = planBytes(next)
+  await writeFileSafely(join(store, NEXT_PLAN), bytes, 0o600)
+  const { error } = journal.current
+  await journal.write({
+    state: 'held',
+    planDigest: planDigest(bytes),
+    ...(error === undefined ? {} : { error }),
+  })
+  await settlePlan(store, journal)
+}
+
+/** Gives the next plan its name, if the journal is of it already. */
+export async function settlePlan(store: string, journal: Journal): Promise<void> {
+  const next = join(store, NEXT_PLAN)
+  const bytes = await readFile(next).catch(() => undefined)
+  if (bytes === undefined || planDigest(bytes) !== journal.current?.planDigest) return
+  await rename(next, join(store, STORE.plan)).catch((cause: unknown) => {
+    throw ioError(`renaming ${next}`, cause)
+  })
+  await syncFolder(store)
+}
+
+function checkFits(manifest: Manifest, plan: FlashPlan): void {
+  const refuse = (why: string): OsflashError =>
+    new OsflashError('refused', `replacing the target with ${manifest.name}: ${why}`, {
+      hints: ['give another --target'],
+    })
+  const { firmware } = plan.host
+  if (!manifest.firmware.includes(firmware)) throw refuse(`it does not boot under ${firmware}`)
+  if (manifest.architecture !== plan.host.architecture) throw refuse('another architecture')
+  if (manifest.disk?.table.kind === 'none') throw refuse('it has no partition table of its own')
+  if (!canRender(manifest.os.network)) {
+    throw refuse(`its network (${manifest.os.network ?? 'unknown'}) cannot be configured`)
+  }
+  rootPlace(manifest)
+}
+
+async function factsOf(image: OpenImage, plan: FlashPlan): Promise<FlashPlan['target']> {
+  expectKind(image, 'disk')
+  const { manifest, source, signers } = image
+  const { dataBytes } = planDisk(manifest, await loadPayloads(image), plan.disk)
+  return {
+    location: source.name,
+    name: manifest.name,
+    ...(manifest.os.title === undefined ? {} : { title: manifest.os.title }),
+    sequence: manifest.sequence,
+    bytes: source.bytes,
+    dataBytes,
+    manifestSha256: manifestDigest(image.manifestBytes),
+    signers: signers.map(({ primaryFingerprint }) => primaryFingerprint),
+    ...(manifest.os.network === undefined ? {} : { network: manifest.os.network }),
+    firmware: [...manifest.firmware],
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * `osflash resume`: one run of the rescue, from the store to a reboot, or to holding.
+ *
+ * 1. Find the store by what staging wrote into the rescue's root; open journal, plan and carry.
+ * 2. A new target may take the place of the stored one; only where the rescue holds.
+ * 3. Let machine.ts lead on from the journal's state. Every event also goes to a log on the store,
+ *    every state to whoever wanted to be notified.
+ *
+ * Whatever cannot be read holds: nothing is destroyed on a guess. Not promised: a network.
+ */
+import { appendFileSync } from 'node:fs'
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ioError, OsflashError } from '../../errors.ts'
+import type { Emit } from '../../events.ts'
+import { holdLock } from '../../system/lock.ts'
+import { readCarry } from '../carry/capture.ts'
+import { type Journal, openJournal } from '../journal.ts'
+import { makeNotifier } from '../notify.ts'
+import { STORE } from '../places.ts'
+import type { FlashPlan } from '../plan/plan.ts'
+import { mountStore, readPlan } from '../store.ts'
+import { findStore } from '../systems.ts'
+import { logFolder, type RescueHost, rescueActs } from './acts.ts'
+import { rescueBoot } from './boot.ts'
+import { type RescueJournal, type RescueOutcome, runRescue } from './machine.ts'
+import { type NewTarget, replaceTarget, settlePlan } from './new-target.ts'
+
+/** The dead-man unit of the rescue looks for it. */
+const STARTED = '/run/osflash/resume-started'
+
+export interface ResumeOptions {
+  /** Started by the rescue itself: it touches nothing that an operator must decide. */
+  readonly atBoot: boolean
+  readonly newTarget?: NewTarget
+  readonly emit: Emit
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Goes on with the replacement.
+ * @throws OsflashError `refused` outside of the rescue or while another runs, `format` or
+ *   `digest` when the store cannot be believed: the rescue holds then
+ */
+export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
+  await mkdir(dirname(STARTED), { recursive: true })
+  await writeFile(STARTED, '')
+  const found = await findStore()
+  if (found?.system !== 'rescue' || found.rescueRootUuid === undefined) {
+    throw new OsflashError('refused', 'resuming: this system is not the rescue', {
+      hints: ['osflash status', 'osflash plan, then osflash apply, on the host to be replaced'],
+    })
+  }
+  await using _lock = await holdLock('osflash resume', 'resuming')
+  await using store = await mountStore({ uuid: found.storeUuid })
+  const journal = await openJournal(store.path, { system: 'rescue' })
+  const emit = await logged(store.path, options)
+  if (options.atBoot && (await exists(join(store.path, STORE.hold)))) {
+    emit({ event: 'note', text: 'an operator asked to hold: osflash resume goes on' })
+    return 'held'
+  }
+  if (options.newTarget !== undefined) {
+    await replaceTarget({ store: store.path, journal, ...options.newTarget, emit })
+  }
+  await settlePlan(store.path, journal)
+  const plan = await readPlan(store.path)
+  const { carry } = await readCarry(join(store.path, STORE.carry))
+  const { signal, atBoot } = options
+  const rest = signal === undefined ? {} : { signal }
+  const host: RescueHost = {
+    plan,
+    planDigest: journal.current?.planDigest ?? '',
+    store: store.path,
+    storeUuid: found.storeUuid,
+    rescueRootUuid: found.rescueRootUuid,
+    carry,
+    boot: await rescueBoot(plan, store),
+    isManned: !atBoot,
+    emit,
+    ...rest,
+  }
+  return runRescue({
+    journal: told(journal, plan, emit),
+    acts: rescueActs(host),
+    confirm: plan.confirm.how,
+    retry: !atBoot,
+    emit,
+    ...rest,
+  })
+}
+
+/** The events, and a line of each but the progress in a log that survives on the store. */
+async function logged(store: string, { emit }: ResumeOptions): Promise<Emit> {
+  const path = join(await logFolder(store), 'rescue.jsonl')
+  return (event) => {
+    emit(event)
+    if (event.event === 'progress') return
+    try {
+      appendFileSync(path, `${JSON.stringify({ at: new Date().toISOString(), ...event })}\n`)
+    } catch (cause) {
+      emit({ event: 'note', text: ioError(`writing ${path}`, cause).message })
+    }
+  }
+}
+
+/** The journal, with each new state told to the log and to `--notify`. */
+function told(journal: Journal, plan: FlashPlan, emit: Emit): RescueJournal {
+  const notify = makeNotifier(plan, emit)
+  return {
+    get current() {
+      return journal.current
+    },
+    write: async (step) => {
+      const record = await journal.write(step)
+      const why = record.error === undefined ? '' : `: ${record.error}`
+      emit({ event: 'note', text: `state ${record.state}${why}` })
+      await notify(record)
+      return record
+    },
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
