@@ -25,6 +25,8 @@ export interface BlockNode {
   readonly model?: string
   readonly serial?: string
   readonly wwn?: string
+  /** UUID of the file system, as udev once saw it. */
+  readonly uuid?: string
   readonly children: readonly BlockNode[]
 }
 
@@ -41,6 +43,7 @@ const rowSchema = z.looseObject({
   model: word,
   serial: word,
   wwn: word,
+  uuid: word,
   children: z.optional(z.array(z.unknown())),
 })
 
@@ -71,6 +74,7 @@ function nodeOf(value: unknown): BlockNode {
     ...named('model', textOf(row.model)),
     ...named('serial', textOf(row.serial)),
     ...named('wwn', textOf(row.wwn)),
+    ...named('uuid', textOf(row.uuid)),
     children: (row.children ?? []).map(nodeOf),
   }
 }
