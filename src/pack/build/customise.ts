@@ -1,7 +1,7 @@
 /**
  * Makes a root file system the one that the recipe asks for.
  *
- * 1. Accounts, then files (whose owners may be those accounts), hostname and keys.
+ * 1. Archives, accounts, then files (whose owners may be those accounts), hostname and keys.
  * 2. Services, by `systemctl` of the new system.
  * 3. Scripts, in order, as root of the new system.
  *
@@ -21,6 +21,7 @@ import {
   withStableDates,
   withUsers,
 } from './accounts.ts'
+import { addArchives } from './archives.ts'
 import { type BuildContext, runInRoot } from './context.ts'
 import { HOST_KEY_UNIT, HOST_KEY_UNIT_TEXT } from './host-keys.ts'
 import { existsInside, readInside } from './inside-root.ts'
@@ -33,6 +34,7 @@ export async function customiseRoot(
   context: BuildContext,
 ): Promise<void> {
   await inPhase(context.emit, 'customising the root', async () => {
+    await addArchives(recipe.customise.archives, root, context)
     const accounts = await readAccounts(root)
     const changed = withUsers(accounts, usersOf(recipe))
     const hasSsh = await existsInside(root, '/usr/sbin/sshd')

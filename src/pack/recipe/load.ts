@@ -10,7 +10,7 @@
  * Not promised: that the named files are still there when the build reads them.
  */
 import { readFile, realpath } from 'node:fs/promises'
-import { dirname, isAbsolute, relative, resolve } from 'node:path'
+import { basename, dirname, isAbsolute, relative, resolve } from 'node:path'
 import { ioError, OsflashError } from '../../errors.ts'
 import { applyAssignment } from './assignment.ts'
 import { checkRecipe, recipeError } from './check.ts'
@@ -24,6 +24,8 @@ import {
 import type { Recipe } from './schema.ts'
 
 const EXTENDS_DEPTH_MAX = 8
+const BUNDLE = 'osflash-linux-x64.tar.zst'
+const BUNDLE_HINTS = ['npm run bundle', 'or copy the bundle of a release to this place']
 
 export interface LoadedRecipe {
   readonly recipe: Recipe
@@ -106,7 +108,8 @@ async function withAbsolutePaths(recipe: Recipe, document: RecipeDocument): Prom
     )
   const files = await withSource(recipe.customise.files, 'customise.files')
   const scripts = await withSource(recipe.customise.scripts, 'customise.scripts')
-  return { ...recipe, source, customise: { ...recipe.customise, files, scripts } }
+  const archives = await withSource(recipe.customise.archives, 'customise.archives')
+  return { ...recipe, source, customise: { ...recipe.customise, archives, files, scripts } }
 }
 
 async function hostPath(document: RecipeDocument, key: string, path: string): Promise<string> {
@@ -114,7 +117,7 @@ async function hostPath(document: RecipeDocument, key: string, path: string): Pr
   const folder = await realpath(place?.folder ?? '.')
   const full = isAbsolute(path) ? path : resolve(folder, path)
   const real = await realpath(full).catch((cause: unknown) => {
-    throw ioError(`reading ${place?.text ?? key}: ${key}: ${path}`, cause)
+    throw missing(path, ioError(`reading ${place?.text ?? key}: ${key}: ${path}`, cause))
   })
   const fromFolder = relative(folder, real)
   if (!isAbsolute(path) && (fromFolder.startsWith('..') || isAbsolute(fromFolder))) {
@@ -125,4 +128,11 @@ async function hostPath(document: RecipeDocument, key: string, path: string): Pr
     )
   }
   return real
+}
+
+/** The bundle of the rescue recipe is made, not kept: a fresh checkout has none. */
+function missing(path: string, error: OsflashError): OsflashError {
+  if (basename(path) !== BUNDLE) return error
+  const { code, message, data, cause } = error
+  return new OsflashError(code, message, { data, cause, hints: BUNDLE_HINTS })
 }

@@ -51,9 +51,9 @@ function* customiseFaults({ source, customise, access }: Recipe): Generator<Faul
     'customise.files',
   )
   if (source.disk === undefined) return
-  const { hostname, files, users, services, scripts } = customise
+  const { hostname, archives, files, users, services, scripts } = customise
   const units = [...services.enable, ...services.disable]
-  const changes = [files, users, units, scripts, access['root-authorized-keys']]
+  const changes = [archives, files, users, units, scripts, access['root-authorized-keys']]
   const commandLine = customise['kernel-command-line']
   if (hostname !== undefined || commandLine !== '' || changes.some((list) => list.length > 0)) {
     yield fault('customise', 'a disk source is taken as it is and cannot be customised')

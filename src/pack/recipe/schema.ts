@@ -74,6 +74,18 @@ const file = z.strictObject({
     .default('root:root'),
 })
 
+const archive = z.strictObject({
+  source: hostPath.describe('A tarball: plain, gz, xz or zst'),
+  into: absolutePath.describe('The folder that it is unpacked to; made if it is missing'),
+  strip: z
+    .number()
+    .int()
+    .min(0)
+    .max(16)
+    .default(0)
+    .describe('How many leading folders its names lose'),
+})
+
 const user = z.strictObject({
   name: accountName,
   uid: z.number().int().min(0).max(4_294_967_293).optional().describe('Default: the next free one'),
@@ -93,6 +105,7 @@ const customise = z.strictObject({
     .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$/, 'must be a host name')
     .optional(),
   'kernel-command-line': line.default('').describe('Added after root= and ro'),
+  archives: z.array(archive).default([]).describe('Unpacked before files are added'),
   files: z.array(file).default([]),
   users: z.array(user).default([]),
   services: z
@@ -185,6 +198,7 @@ export type Recipe = DeepReadonly<z.infer<typeof recipeSchema>>
 export type RecipePartition = Recipe['disk']['partitions'][number]
 export type RecipeUser = Recipe['customise']['users'][number]
 export type RecipeFile = Recipe['customise']['files'][number]
+export type RecipeArchive = Recipe['customise']['archives'][number]
 export type DebianSource = NonNullable<Recipe['source']['debian']>
 
 /** The JSON Schema (draft 2020-12) of a recipe file, for editors. */

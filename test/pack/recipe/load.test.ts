@@ -75,8 +75,32 @@ access: {root-authorized-keys: [three]}
     expect(recipe.access['root-authorized-keys']).toEqual(['ssh-ed25519 AAAA a=b'])
   })
 
+  test('finds an archive in its folder', async () => {
+    const text = `${TINY}customise: {archives: [{source: a.tar, into: /opt}]}\n`
+    await using folder = await recipeFolder({ 'tree/f': '', 'a.tar': '', 'recipe.yaml': text })
+    const { recipe } = await loadRecipe(join(folder.path, 'recipe.yaml'))
+    const archive = { source: join(folder.path, 'a.tar'), into: '/opt', strip: 0 }
+    expect(recipe.customise.archives).toEqual([archive])
+  })
+
+  test('says how the bundle is made that the rescue needs', async () => {
+    const source = 'osflash-linux-x64.tar.zst'
+    const text = `${TINY}customise: {archives: [{source: ${source}, into: /opt}]}\n`
+    await using folder = await recipeFolder({ 'tree/f': '', 'recipe.yaml': text })
+    await expect(loadRecipe(join(folder.path, 'recipe.yaml'))).rejects.toMatchObject({
+      code: 'io',
+      message: expect.stringMatching(
+        /recipe\.yaml:5:\d+: customise\.archives\.0\.source: osflash-.*: no such file or directory$/,
+      ),
+      hints: ['npm run bundle', 'or copy the bundle of a release to this place'],
+    })
+  })
+
   test.each(['debian-13', 'debian-12', 'rescue-debian-13'])('ships as %s', async (name) => {
-    const { recipe } = await loadRecipe(join(import.meta.dirname, `../../../recipes/${name}.yaml`))
+    // The bundle of the rescue is there only after `npm run bundle`.
+    const set = ['customise.archives=[]']
+    const path = join(import.meta.dirname, `../../../recipes/${name}.yaml`)
+    const { recipe } = await loadRecipe(path, { set })
     expect(recipe.name).toBe(name)
     expect(recipe.source.debian?.mirror).toBeUndefined()
   })
