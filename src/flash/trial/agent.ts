@@ -1,0 +1,231 @@
+/**
+ * The trial agent: a POSIX shell program in the target that proves it, confirms it, or goes back.
+ *
+ * 1. `run`, by its unit: checks every two seconds until all holds (and, with `ssh`, until an
+ *    operator confirms) or the time is over. Then the reason goes to the store and the host
+ *    reboots: the guard still stands, so the rescue comes up and holds.
+ * 2. `confirm`, by `osflash-confirm` or by `run`: mark, boot code or boot order, `confirmed` on
+ *    the store, secrets erased, grub.cfg restored, unit disabled. In this order:
+ *    - cut before the boot structures: the rescue boots, sees no `confirmed`, holds;
+ *    - cut after them: the target boots, the agent sees its mark and goes on without checks.
+ * 3. The clock is /proc/uptime; the time of day may jump.
+ *
+ * Runs in dash and busybox ash, with dd, od, sed, find, mount, ip, ping or ssh-keyscan, and
+ * ssh-keygen. Not promised: going back when the kernel hangs; that is the watchdog's.
+ */
+import { STORE, TARGET } from '../places.ts'
+import { AGENT_BOOT } from './agent-boot.ts'
+import { AGENT_CHECKS } from './agent-checks.ts'
+import { SAVED_SUFFIX, TRIAL_WORDS } from './command-line.ts'
+import { MARK, RUN_FOLDER, UNIT_LINK } from './trial-places.ts'
+
+const HEAD = `#!/bin/sh
+# osflash: proves this system after a replacement and confirms it, or goes back to the rescue.
+# Told by ${TARGET.settings}. Says on the store why it went back (${STORE.trialLog}).
+set -u
+umask 077
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+
+DISK=
+EFIVARS=/sys/firmware/efi/efivars
+FORCE_AFTER_SECONDS=60
+# shellcheck source=/dev/null
+. ${TARGET.settings} || exit 1
+SECTOR0=${TARGET.sector0}
+MARK=${MARK}
+RUN=${RUN_FOLDER}
+STORE=$RUN/store.$$
+REASONS=
+mkdir -p "$RUN" || exit 1
+
+say() {
+  printf 'osflash: %s\\n' "$*"
+}
+
+now() {
+  read -r up _ </proc/uptime
+  printf '%s\\n' "\${up%%.*}"
+}
+`
+
+const CONFIRM = `
+mount_store() {
+  mkdir -p "$STORE" &&
+    mount -t ext4 -o noatime,nodev,nosuid,noexec "UUID=$STORE_UUID" "$STORE" 2>/dev/null
+}
+
+unmount_store() {
+  umount "$STORE" 2>/dev/null
+  rmdir "$STORE" 2>/dev/null
+}
+
+# One at a time: the agent and an operator may confirm in the same second.
+lock() {
+  tries=60
+  until mkdir "$RUN/lock" 2>/dev/null; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || return 1
+    sleep 1
+  done
+}
+
+unlock() {
+  rmdir "$RUN/lock"
+}
+
+write_confirmed() {
+  printf '%s\\n' "$PLAN_DIGEST" >"$STORE/${STORE.confirmed}.part" && sync &&
+    mv -f "$STORE/${STORE.confirmed}.part" "$STORE/${STORE.confirmed}" && sync && return 0
+  fail 'the store does not take the confirmation'
+  return 1
+}
+
+# Overwritten first: a removed file stays readable on the disk.
+erase_secrets() {
+  for secret in ${STORE.sessionKey} ${STORE.carry}; do
+    [ -e "$STORE/$secret" ] || continue
+    find "$STORE/$secret" -type f -exec sh -c 'for file do
+      size=$(wc -c <"$file") || exit 1
+      [ "$size" -eq 0 ] ||
+        dd if=/dev/zero of="$file" bs="$size" count=1 conv=notrunc,fsync 2>/dev/null || exit 1
+    done' sh {} + && sync && rm -rf "\${STORE:?}/$secret" && continue
+    fail "$secret is not erased from the store"
+    return 1
+  done
+  sync
+}
+
+# One that was made anew meanwhile has nothing of ours, and stays.
+restore_command_line() {
+  for config in /boot/grub/grub.cfg /boot/grub2/grub.cfg; do
+    saved=$config${SAVED_SUFFIX}
+    [ -e "$saved" ] || continue
+    if [ -s "$config" ] && ! grep -q -F -e '${TRIAL_WORDS}' "$config"; then
+      rm -f "$saved"
+    else
+      mv -f "$saved" "$config"
+    fi || { fail "$config is not restored"; return 1; }
+  done
+  sync
+}
+
+# The mark goes last: without it the next boot checks everything again.
+disable() {
+  rm -f ${UNIT_LINK} && sync && rm -f "$MARK" && sync && : >"$RUN/confirmed" && return 0
+  fail 'the trial unit is not disabled'
+  return 1
+}
+
+mark() {
+  mkdir -p "\${MARK%/*}" && printf '%s\\n' "$PLAN_DIGEST" >"$MARK" && sync && return 0
+  fail 'the root takes no files'
+  return 1
+}
+
+# The store comes first, so that nothing is begun that cannot be told to the rescue.
+confirm() {
+  lock || { fail 'another confirmation is under way'; return 1; }
+  REASONS=
+  if ! mount_store; then
+    fail "the store $STORE_UUID is not there"
+    false
+  else
+    mark && confirm_boot && write_confirmed && erase_secrets && restore_command_line && disable
+  fi
+  status=$?
+  unmount_store
+  unlock
+  [ "$status" -eq 0 ] && say 'confirmed: the next boot is this system'
+  return "$status"
+}
+`
+
+const RUN_TEXT = `
+check() {
+  check_addresses
+  check_gateways
+  check_sshd
+}
+
+# Boots into this system already: a power cut came between two steps of a confirmation.
+is_half_confirmed() {
+  [ -e "$MARK" ] && boot_is_ours
+}
+
+force_reboot() {
+  sync
+  systemctl reboot
+  sleep "$FORCE_AFTER_SECONDS"
+  sync
+  reboot -f || systemctl reboot --force --force
+}
+
+# On the store, so that the rescue can tell; the time of day may be wrong.
+give_up() {
+  say "not confirmed: $REASONS"
+  if mount_store; then
+    printf '%s %s\\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$REASONS" >>"$STORE/${STORE.trialLog}"
+    sync
+    unmount_store
+  elif [ -n "$proven" ]; then
+    # Without its disk there is no rescue to go back to: this system is the only one left.
+    REASONS=
+    [ "$CONFIRM" = auto ] && mark && confirm_boot
+    say "not rebooting: the stage disk does not answer, this system does. $REASONS"
+    exit 1
+  fi
+  force_reboot
+  exit 1
+}
+
+run() {
+  # For a target whose boot loader is not told.
+  echo 30 >/proc/sys/kernel/panic
+  echo 1 >/proc/sys/kernel/panic_on_oops
+  end=$(($(now) + WITHIN_SECONDS))
+  told=
+  while :; do
+    [ -e "$RUN/confirmed" ] && exit 0
+    proven=
+    if is_half_confirmed; then
+      confirm && exit 0
+    else
+      REASONS=
+      check
+      [ -n "$REASONS" ] || proven=yes
+      case $proven$CONFIRM in
+        yesauto) confirm && exit 0 ;;
+        *ssh) fail "nobody ran osflash-confirm within $WITHIN_SECONDS seconds" ;;
+      esac
+    fi
+    [ "$REASONS" = "$told" ] || say "waiting: $REASONS"
+    told=$REASONS
+    [ "$(now)" -ge "$end" ] && break
+    sleep 2
+  done
+  # An operator may be confirming right now.
+  lock && unlock
+  [ -e "$RUN/confirmed" ] && exit 0
+  # This system is the one that boots; a reboot would only come back here.
+  is_half_confirmed && say "not finished: $REASONS" && exit 1
+  give_up
+}
+
+operator() {
+  [ -e "$RUN/confirmed" ] && say 'confirmed already' && exit 0
+  confirm && exit 0
+  say "not confirmed: $REASONS" >&2
+  exit 1
+}
+
+case \${1:-} in
+  run) run ;;
+  confirm) operator ;;
+  *) say "usage: $0 run|confirm" >&2; exit 2 ;;
+esac
+`
+
+/** The program text; `sh -n` and shellcheck accept it. */
+export const TRIAL_AGENT = HEAD + AGENT_CHECKS + AGENT_BOOT + CONFIRM + RUN_TEXT
