@@ -35,8 +35,6 @@ export interface RescueBoot {
   retarget(): Promise<void>
   /** The next boot is the target, once; read back. */
   trial(): Promise<void>
-  /** The target starts from now on, without a trial (`--confirm=none`); read back. */
-  confirm(): Promise<void>
   /** For targets without an agent: from now on every boot is the target; read back. */
   confirm(): Promise<void>
   /** Shell variables for the agent's settings file, and files for the target's root. */
