@@ -13,7 +13,7 @@ export const verb: Verb = {
   register: (program, context) => {
     const command = program
       .command('bench')
-      .argument('<image>', 'path of the image')
+      .argument('<image>', 'path or http(s) address of the image')
       .description('measure each stage of unpacking alone and all together; say which limits')
       .option('--to <target>', 'also write: to a new file that is removed again, or a directory')
       .option('--force', 'overwrite a device or file that exists; all that is on it is lost')

@@ -11,13 +11,14 @@ export const verb: Verb = {
   register: (program, context) => {
     program
       .command('inspect')
-      .argument('<image>', 'path of the image')
+      .argument('<image>', 'path or http(s) address of the image')
       .description('show layout, sizes, recipients and signers; needs no key')
       .addHelpText(
         'after',
         `
 Examples:
   osflash inspect debian-13.osimg
+  osflash inspect https://images.example/debian-13.osimg
   osflash inspect --json debian-13.osimg | jq '.payloads[].indexDigest'`,
       )
       .action(async (path: string) => {

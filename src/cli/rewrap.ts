@@ -12,7 +12,7 @@ export const verb: Verb = {
   register: (program, context) => {
     program
       .command('rewrap')
-      .argument('<image>', 'path of the image')
+      .argument('<image>', 'path or http(s) address of the image')
       .description('add or remove recipients; payloads and signatures stay')
       .option('--add <cert...>', 'certificates of new recipients')
       .option('--remove <fpr...>', 'fingerprints (as inspect prints them) or certificates')

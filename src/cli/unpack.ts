@@ -14,7 +14,7 @@ export const verb: Verb = {
   register: (program, context) => {
     const command = program
       .command('unpack')
-      .argument('<image>', 'path of the image')
+      .argument('<image>', 'path or http(s) address of the image')
       .description('write an image to a disk, a disk file or a directory')
       .requiredOption('--to <target>', 'block device, file, or directory (for trees)')
       .option(

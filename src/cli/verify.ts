@@ -13,7 +13,7 @@ export const verb: Verb = {
   register: (program, context) => {
     const command = program
       .command('verify')
-      .argument('<image>', 'path of the image')
+      .argument('<image>', 'path or http(s) address of the image')
       .description('check signatures and digests; with --identity every frame')
     readingOptions(command)
       .addHelpText(

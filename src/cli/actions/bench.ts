@@ -6,7 +6,7 @@
  * 3. Draws the chart, if asked for.
  */
 import { writeFile } from 'node:fs/promises'
-import { openFileSource } from '../../deliver/file.ts'
+import { openSource } from '../../deliver/open.ts'
 import { ioError } from '../../errors.ts'
 import { benchImage } from '../../unpack/bench/bench.ts'
 import { renderBenchChart } from '../bench-chart.ts'
@@ -35,7 +35,7 @@ export async function bench(
   const check = await trustOf(options)
   if (to !== undefined) await refuseImageItself(path, to, 'measuring')
   const identities = await identitiesOf(options, signal)
-  await using source = await openFileSource(path)
+  await using source = await openSource(path, { signal })
   const report = await benchImage({
     source,
     check,

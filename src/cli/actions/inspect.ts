@@ -4,7 +4,7 @@
  * 1. Describes; believes nothing.
  * 2. Text for people, `--json` for machines: the same facts.
  */
-import { openFileSource } from '../../deliver/file.ts'
+import { openSource } from '../../deliver/open.ts'
 import { formatBytes } from '../../units.ts'
 import { describeImage, type ImageDescription } from '../../unpack/inspect.ts'
 import { counted } from '../count.ts'
@@ -12,7 +12,7 @@ import type { VerbContext } from '../verb.ts'
 
 /** @throws OsflashError `io`, `format`, `limit`, `digest` */
 export async function inspect(path: string, context: VerbContext): Promise<void> {
-  await using source = await openFileSource(path)
+  await using source = await openSource(path, { signal: context.signal })
   const description = await describeImage(source)
   context.stdout.write(
     context.json ? `${JSON.stringify(description)}\n` : renderDescription(description),

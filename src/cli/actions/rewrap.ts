@@ -6,7 +6,8 @@
  * 2. Adding needs an identity, because the session key must be opened; removing needs none.
  */
 import { access } from 'node:fs/promises'
-import { openFileSource } from '../../deliver/file.ts'
+import { isAddress, openSource } from '../../deliver/open.ts'
+import type { Source } from '../../deliver/source.ts'
 import { fingerprintsOf } from '../../encrypt/keys.ts'
 import { listRecipients } from '../../encrypt/session-key.ts'
 import { OsflashError } from '../../errors.ts'
@@ -43,13 +44,15 @@ export async function rewrap(
   }
   const { signal } = context
   const { passphraseFile } = options
+  await using source = await openSource(path, { signal })
   const report = await rewrapImage(path, {
     add: await certificatesOf(options.add ?? []),
-    remove: await recipientsNamed(path, options.remove ?? []),
+    remove: await recipientsNamed(source, options.remove ?? []),
     identities: await secretKeysOf(options.identity ?? [], { passphraseFile, signal }),
     force: options.force ?? false,
     signal,
     emit: context.emit,
+    ...(isAddress(path) ? { source } : {}),
     ...(options.output === undefined ? {} : { output: options.output }),
   })
   const output = options.output ?? path
@@ -59,7 +62,7 @@ export async function rewrap(
 }
 
 /** Fingerprints as they are; certificates as those of their keys that are recipients. */
-async function recipientsNamed(path: string, names: readonly string[]): Promise<string[]> {
+async function recipientsNamed(source: Source, names: readonly string[]): Promise<string[]> {
   const found: string[] = []
   for (const name of names) {
     const isFile = await access(name).then(
@@ -67,20 +70,19 @@ async function recipientsNamed(path: string, names: readonly string[]): Promise<
       () => false,
     )
     if (!isFile) found.push(name)
-    else found.push(...(await recipientsOfCertificates(path, name)))
+    else found.push(...(await recipientsOfCertificates(source, name)))
   }
   return found
 }
 
-async function recipientsOfCertificates(path: string, file: string): Promise<string[]> {
-  await using source = await openFileSource(path)
+async function recipientsOfCertificates(source: Source, file: string): Promise<string[]> {
   const image = await openImage(source, undefined)
   const present = listRecipients(image.keysBytes).flatMap(({ name }) => name ?? [])
   const certificates = await certificatesOf([file])
   const fingerprints = certificates.flatMap(fingerprintsOf)
   const matching = present.filter((name) => fingerprints.some((one) => one.endsWith(name)))
   if (matching.length > 0) return matching
-  throw new OsflashError('refused', `removing ${file}: it is no recipient of ${path}`, {
-    hints: [`osflash inspect ${path}`],
+  throw new OsflashError('refused', `removing ${file}: it is no recipient of ${source.name}`, {
+    hints: [`osflash inspect ${source.name}`],
   })
 }

@@ -6,7 +6,7 @@
  * 3. `--dry-run` prints the plan and touches nothing.
  */
 import { stat } from 'node:fs/promises'
-import { openFileSource } from '../../deliver/file.ts'
+import { openSource } from '../../deliver/open.ts'
 import { OsflashError } from '../../errors.ts'
 import { formatBytes, formatDuration } from '../../units.ts'
 import type { DecodeThreads } from '../../unpack/decode-threads.ts'
@@ -43,7 +43,7 @@ export async function unpack(
 ): Promise<void> {
   const check = await trustOf(options)
   await refuseImageItself(path, options.to, 'unpacking to')
-  await using source = await openFileSource(path)
+  await using source = await openSource(path, { signal: context.signal })
   const fileBytes = options.size === undefined ? {} : { fileBytes: options.size }
   if (options.dryRun) {
     const overwrite = options.force ?? false

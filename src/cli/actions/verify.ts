@@ -4,7 +4,7 @@
  * 1. Without an identity: signatures and all digests.
  * 2. With one: every frame, down to its raw bytes.
  */
-import { openFileSource } from '../../deliver/file.ts'
+import { openSource } from '../../deliver/open.ts'
 import { formatBytes } from '../../units.ts'
 import type { DecodeThreads } from '../../unpack/decode-threads.ts'
 import { verifyImage } from '../../unpack/verify.ts'
@@ -28,7 +28,7 @@ export async function verify(
   const { emit, signal } = context
   const { passphraseFile, identity = [] } = options
   const identities = await secretKeysOf(identity, { passphraseFile, signal })
-  await using source = await openFileSource(path)
+  await using source = await openSource(path, { signal })
   const { image, ...counts } = await verifyImage({
     source,
     check,

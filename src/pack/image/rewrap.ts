@@ -45,12 +45,20 @@ export interface RewrapOptions {
   readonly remove: readonly string[]
   /** Unlocked keys, one of which opens the image; needed only to add. */
   readonly identities: readonly SecretKey[]
+  /** Where the bytes come from when `path` is no file; then `output` is needed. */
+  readonly source?: RewrapSource
   /** Where the new image goes; default: in place of the old one. */
   readonly output?: string
   /** Replaces a file at `output`. */
   readonly force?: boolean
   readonly signal?: AbortSignal
   readonly emit: Emit
+}
+
+/** Ranges of an image that lies elsewhere; closed by the caller. */
+export interface RewrapSource {
+  readonly bytes: number
+  read(offset: number, into: Uint8Array): Promise<void>
 }
 
 /** What `keys.pgp` was and is, in bytes, and the size of the new image. */
@@ -65,12 +73,18 @@ export interface RewrapReport {
  *   nobody would be left, the output exists), `format`, `limit`, `io`, `cancelled`
  */
 export async function rewrapImage(path: string, options: RewrapOptions): Promise<RewrapReport> {
-  await using image = await openImage(path)
+  const { source, output } = options
+  if (source !== undefined && output === undefined) {
+    throw new OsflashError('usage', `rewrapping ${path}: it is no file here`, {
+      hints: ['say with --output where the new image goes'],
+    })
+  }
+  await using image = source === undefined ? await openImage(path) : remoteImage(path, source)
   const front = await readFront(image)
   const keys = await changeKeys(front.keys.content, options)
-  const force = options.output === undefined || options.force === true
-  const mode = (await image.handle.stat()).mode & 0o777
-  await using partial = await createPartialFile({ path: options.output ?? path, force, mode })
+  const force = output === undefined || options.force === true
+  const { mode } = image
+  await using partial = await createPartialFile({ path: output ?? path, force, mode })
   const bytes = await writeRewrapped({ image, front, keys, partial, options })
   await partial.commit(options.signal)
   return { keysBytesBefore: front.keys.content.length, keysBytes: keys.length, bytes }
@@ -86,19 +100,33 @@ async function changeKeys(keysPgp: Uint8Array, options: RewrapOptions): Promise<
   return remove.length === 0 ? keys : removeRecipients(keys, remove)
 }
 
-interface OpenImage extends AsyncDisposable {
+interface OpenImage extends RewrapSource, AsyncDisposable {
   readonly path: string
-  readonly handle: FileHandle
-  readonly bytes: number
+  /** Permissions of the new image. */
+  readonly mode: number
 }
 
 async function openImage(path: string): Promise<OpenImage> {
   const handle = await open(path, 'r').catch((cause: unknown) => {
     throw ioError(`opening ${path}`, cause)
   })
-  const { size } = await handle.stat()
-  return { path, handle, bytes: size, [Symbol.asyncDispose]: () => handle.close() }
+  const { size, mode } = await handle.stat()
+  return {
+    path,
+    bytes: size,
+    mode: mode & 0o777,
+    read: (offset, into) => readWhole({ path, handle }, offset, into),
+    [Symbol.asyncDispose]: () => handle.close(),
+  }
 }
+
+const remoteImage = (path: string, source: RewrapSource): OpenImage => ({
+  path,
+  bytes: source.bytes,
+  mode: 0o644,
+  read: (offset, into) => source.read(offset, into),
+  [Symbol.asyncDispose]: async () => undefined,
+})
 
 interface FrontMember {
   readonly header: TarMember
@@ -144,14 +172,14 @@ const FRONT_LIMITS: Readonly<Record<string, number>> = {
 
 async function readMember(image: OpenImage, at: number, name: string): Promise<FrontMember> {
   const block = Buffer.alloc(TAR_BLOCK_BYTES)
-  await readWhole(image, at, block)
+  await image.read(at, block)
   const header = parseTarHeader(block, at)
   const most = FRONT_LIMITS[name] ?? 0
   if (header?.name !== name || header.bytes > most) {
     throw new OsflashError('format', `reading ${image.path} at byte ${at}: not ${name}`)
   }
   const content = Buffer.alloc(header.bytes)
-  await readWhole(image, at + TAR_BLOCK_BYTES, content)
+  await image.read(at + TAR_BLOCK_BYTES, content)
   if (header.checksum !== undefined && header.checksum !== checksumOf([content])) {
     throw new OsflashError('digest', `reading ${name} of ${image.path}: the check sum differs`, {
       hints: ['fetch the image again'],
@@ -195,14 +223,19 @@ async function copyRange({ image, partial, options }: Rewrapped, range: CopiedRa
   for (let at = 0; at < bytes; at += buffer.length) {
     throwIfCancelled(options.signal)
     const piece = buffer.subarray(0, Math.min(buffer.length, bytes - at))
-    await readWhole(image, from + at, piece)
+    await image.read(from + at, piece)
     await partial.write(piece, to + at)
     const done = at + piece.length
     options.emit({ event: 'progress', phase: 'rewrapping', done, total: bytes, unit: 'bytes' })
   }
 }
 
-async function readWhole(image: OpenImage, offset: number, into: Uint8Array): Promise<void> {
+interface LocalImage {
+  readonly path: string
+  readonly handle: FileHandle
+}
+
+async function readWhole(image: LocalImage, offset: number, into: Uint8Array): Promise<void> {
   let done = 0
   while (done < into.length) {
     const place = `reading ${image.path} at byte ${offset + done}`

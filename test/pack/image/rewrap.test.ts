@@ -2,6 +2,7 @@
 import { copyFile, open, readdir, readFile, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { openFileSource } from '../../../src/deliver/file.ts'
 import { fingerprintsOf } from '../../../src/encrypt/keys.ts'
 import { listRecipients } from '../../../src/encrypt/session-key.ts'
 import { packImage } from '../../../src/pack/image/pack.ts'
@@ -76,6 +77,22 @@ describe('rewrapImage', () => {
     expect(keys?.checksum).not.toBe((await readMembers(path)).get('keys.pgp')?.checksum)
     // The new check sum fits: the image can be rewrapped again.
     await rewrapImage(output, nothing)
+  })
+
+  it('reads from elsewhere into a new image, and into none without a name for it', async () => {
+    await using folder = await makeFolder()
+    const path = await makeImage(folder.path)
+    const output = join(folder.path, 'b.osimg')
+    await using source = await openFileSource(path)
+    const change = { add: [second.recipientCert], identities: [first.recipient] }
+    const elsewhere = 'http://images.example/a.osimg'
+    await rewrapImage(elsewhere, { ...nothing, ...change, source, output })
+    const image = await readImage(output, [second.recipient])
+    expect(image.payloads.get('root')?.raw.equals(RAW)).toBe(true)
+    await expect(rewrapImage(elsewhere, { ...nothing, ...change, source })).rejects.toMatchObject({
+      code: 'usage',
+      message: `rewrapping ${elsewhere}: it is no file here`,
+    })
   })
 
   it('refuses an existing output without force', async () => {
