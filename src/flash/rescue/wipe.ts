@@ -28,8 +28,10 @@ const END_BYTES = 4 * MIB
  */
 export async function wipeDisk(path: string, guarded: (target: Target) => Target): Promise<void> {
   await release(path)
-  for (const part of await partitionsOf(path)) await run(['wipefs', '--all', '--force', part])
   const options = { path, leastBytes: 0, overwrite: true, resume: false }
+  // Says who uses it, before the first byte is erased.
+  await lookAtTarget(options)
+  for (const part of await partitionsOf(path)) await run(['wipefs', '--all', part])
   await using opened = await openTarget(options, await lookAtTarget(options), false)
   const target = guarded(opened)
   const length = Math.min(END_BYTES, Math.floor(target.bytes / 2))

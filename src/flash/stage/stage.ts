@@ -103,7 +103,9 @@ async function makeStage(input: StageInput, digest: string, storeUuid: string): 
   await showPartitions(disk)
   const number = written.layout.partitions.at(-1)?.number ?? 0
   const device = partitionPath(disk, number)
-  await inPhase(emit, 'making the store', () => makeStore(device, storeUuid, STORE_LABEL))
+  await inPhase(emit, 'making the store', () =>
+    makeStore({ device, uuid: storeUuid, label: STORE_LABEL }),
+  )
   return mountStore({ uuid: storeUuid })
 }
 

@@ -20,7 +20,7 @@ import { run } from '../../system/run.ts'
 import { formatBytes } from '../../units.ts'
 import type { CheckSignatures } from '../../unpack/image.ts'
 import { verifyImage } from '../../unpack/verify.ts'
-import { syncFolder, writeFileSafely } from '../durable-file.ts'
+import { removeFileSafely, syncFolder, writeFileSafely } from '../durable-file.ts'
 import { manifestDigest } from '../image-places.ts'
 import { STORE } from '../places.ts'
 
@@ -60,15 +60,23 @@ export async function storeTrust(store: string, files: readonly TrustFile[]): Pr
 export async function storeImage(store: string, image: StoredImage): Promise<void> {
   const { emit, source } = image
   const path = join(store, STORE.image)
+  const verify = (at: string) =>
+    inPhase(emit, 'verifying the stored target', () => verifyStored(at, image)).catch(
+      async (error: unknown) => {
+        // What is wrong now is wrong for ever: the next run fetches it again.
+        if (!image.signal?.aborted) await removeFileSafely(at)
+        throw error
+      },
+    )
   if (!(await exists(path))) {
     const part = `${path}.part`
     await inPhase(emit, 'fetching the target', () => fetchImage(part, image))
-    await inPhase(emit, 'verifying the stored target', () => verifyStored(part, image))
+    await verify(part)
     await rename(part, path).catch((cause: unknown) => {
       throw ioError(`renaming ${part}`, cause)
     })
     await syncFolder(store)
-  } else await inPhase(emit, 'verifying the stored target', () => verifyStored(path, image))
+  } else await verify(path)
   const key = `${Buffer.from(image.sessionKey).toString('hex')}\n`
   await writeFileSafely(join(store, STORE.sessionKey), key, 0o600)
   emit({ event: 'note', text: `stored ${source.name}: ${formatBytes(source.bytes)}` })
