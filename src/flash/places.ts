@@ -37,6 +37,8 @@ export const STORE = {
   trialLog: 'trial.log',
   /** Written by the trial agent when the target proved itself: the plan's digest. */
   confirmed: 'confirmed',
+  /** `SEQUENCES` of the first OS, for the target. */
+  sequences: 'sequences.json',
   /** Logs of the rescue. */
   logs: 'logs',
 } as const

@@ -8,6 +8,7 @@
  * 4. Checked inside the target: sshd takes its configuration, the host keys are the old ones.
  * 5. Unmounted and flushed, so that what was checked is what starts.
  */
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Manifest } from '../../format/manifest.ts'
 import { applyCarry } from '../carry/apply.ts'
@@ -16,6 +17,7 @@ import { rootPlace } from '../image-places.ts'
 import { mountPartition } from '../mounted-root.ts'
 import { STORE } from '../places.ts'
 import { injectTrial } from '../trial/inject.ts'
+import { parseSequences } from '../trial/sequences.ts'
 import type { RescueHost } from './acts.ts'
 
 const MOUNT_POINT = '/run/osflash/target'
@@ -39,17 +41,20 @@ export async function furnishTarget(host: RescueHost, target: WrittenTarget): Pr
     carry,
     folder: join(host.store, STORE.carry),
   })
-  if (plan.confirm.how !== 'none') {
-    const notes = await injectTrial({
-      root: root.path,
-      plan,
-      planDigest: host.planDigest,
-      carry,
-      storeUuid: host.storeUuid,
-      rescueRootUuid: host.rescueRootUuid,
-      confirm: await host.boot.confirmSettings(),
-    })
-    for (const text of notes) emit({ event: 'note', text })
-  }
+  const { notes } = await injectTrial({
+    root: root.path,
+    plan,
+    planDigest: host.planDigest,
+    storeUuid: host.storeUuid,
+    rescueRootUuid: host.rescueRootUuid,
+    reach: carry.reach,
+    boot: await host.boot.confirmSettings(),
+    sequences: parseSequences(await readStored(host.store)),
+  })
+  for (const text of notes) emit({ event: 'note', text })
   await checkCarry({ root: root.path, carry })
 }
+
+/** What the first OS had taken before; a host that never took an image has no such file. */
+const readStored = (store: string): Promise<Buffer | undefined> =>
+  readFile(join(store, STORE.sequences)).catch(() => undefined)

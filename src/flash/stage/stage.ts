@@ -11,7 +11,7 @@
  * where the copy ended. The first disk is only read.
  */
 import { createHash } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Source } from '../../deliver/source.ts'
 import type { SecretKey } from '../../encrypt/keys.ts'
@@ -25,7 +25,7 @@ import { type CapturedCarry, writeCarry } from '../carry/capture.ts'
 import { writeFileSafely } from '../durable-file.ts'
 import { partitionPath, resolveDisk } from '../host/disks.ts'
 import { createJournal, type Journal, openJournal } from '../journal.ts'
-import { FIRST_OS, STORE, STORE_LABEL, STORE_TYPE_GUID } from '../places.ts'
+import { FIRST_OS, SEQUENCES, STORE, STORE_LABEL, STORE_TYPE_GUID } from '../places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
 import { makeStore, mountStore, type Store } from '../store.ts'
 import type { RunFacts } from '../systems.ts'
@@ -135,6 +135,10 @@ async function fillStore(store: Store, input: StageInput): Promise<void> {
   const { plan, target, carry, check, emit, signal } = input
   await writeFileSafely(join(store.path, STORE.plan), planBytes(plan), 0o600)
   await storeTrust(store.path, input.trust)
+  const sequences = await readFile(SEQUENCES).catch(() => undefined)
+  if (sequences !== undefined) {
+    await writeFileSafely(join(store.path, STORE.sequences), sequences, 0o600)
+  }
   await writeCarry(join(store.path, STORE.carry), carry)
   await storeImage(store.path, {
     ...target,
