@@ -265,4 +265,5 @@ const slotPath = (folder: string, slot: number): string =>
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest()
 
-const readBootId = async (): Promise<string> => (await readFile(BOOT_ID, 'utf8')).trim()
+/** Of the running kernel. */
+export const readBootId = async (): Promise<string> => (await readFile(BOOT_ID, 'utf8')).trim()

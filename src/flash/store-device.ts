@@ -56,6 +56,7 @@ export async function findStoreDevice(uuid: string): Promise<StoreDevice> {
   const [device, ...more] = mounted.length > 0 ? mounted : found.filter(({ isView }) => !isView)
   if (device === undefined) {
     throw new OsflashError('refused', `finding the store ${uuid}: no device has this file system`, {
+      data: { found: 0 },
       hints: ['blkid lists those that are there; is the stage disk connected?'],
     })
   }

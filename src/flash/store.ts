@@ -89,6 +89,10 @@ async function unmount(at: string): Promise<void> {
   if (at !== STORE_MOUNT) await rmdir(at).catch(() => undefined)
 }
 
+/** Whether an error of `mountStore` means that no device has the store. */
+export const isStoreMissing = (error: unknown): boolean =>
+  error instanceof OsflashError && error.data.found === 0
+
 /** A short look of another osflash, or a udev rule, is waited for. */
 async function untilFree(doing: string, argv: Argv): Promise<void> {
   for (let waited = 0; ; waited += BUSY_STEP_MS) {
@@ -123,16 +127,17 @@ export interface NewStore {
 
 /**
  * The plan on the store, which the journal pinned.
+ * @param digest what pins it where the journal cannot be read; SHA-256, lower-case hex
  * @throws OsflashError `digest` when it is another one, `format`, `io`
  */
-export async function readPlan(storePath: string): Promise<FlashPlan> {
+export async function readPlan(storePath: string, digest?: string): Promise<FlashPlan> {
   const path = join(storePath, STORE.plan)
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw ioError(`reading ${path}`, cause)
   })
-  const { current } = await openJournal(storePath, { system: 'rescue' })
-  if (planDigest(bytes) !== current?.planDigest) {
-    throw new OsflashError('digest', `reading ${path}: it is not the plan of the journal`, {
+  const pinned = digest ?? (await openJournal(storePath, { system: 'rescue' })).current?.planDigest
+  if (planDigest(bytes) !== pinned) {
+    throw new OsflashError('digest', `reading ${path}: it is not the plan that was pinned`, {
       hints: ['osflash abort, then osflash apply again'],
     })
   }

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
 import { FIRST_OS, RESCUE, TARGET } from './places.ts'
-import { diskIdentitySchema } from './plan/plan.ts'
+import { type DiskIdentity, diskIdentitySchema } from './plan/plan.ts'
 import type { SystemName } from './states.ts'
 
 const uuid = z.string().check(z.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/))
@@ -46,6 +46,8 @@ export interface FoundStore {
   readonly planDigest?: string
   /** UUID of the file system of the rescue's root; only the rescue knows it. */
   readonly rescueRootUuid?: string
+  /** The disk that it is on; only the first OS knows it. */
+  readonly stage?: DiskIdentity
 }
 
 /** @param root of the system; other than `/` only in tests */
@@ -74,7 +76,7 @@ export async function findStore(root = '/'): Promise<FoundStore | undefined> {
     return { system, storeUuid, planDigest, rescueRootUuid }
   }
   const facts = await readJson(join(root, FIRST_OS.run), runFactsSchema)
-  return facts && { system, storeUuid: facts.storeUuid, planDigest: facts.planDigest }
+  return facts && { system, ...facts }
 }
 
 /** One assignment a line; a value is bare, quoted, or pieces of both. */

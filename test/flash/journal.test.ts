@@ -134,7 +134,7 @@ describe('steps', () => {
   const pairs = STATES.flatMap((from) => STATES.map((to) => [from, to] as const))
 
   test('each of the states may follow as NEXT says, or again, and no other', async () => {
-    const folder = await scratchFolder()
+    const folder = await scratchFolder('/dev/shm')
     for (const [from, to] of pairs) {
       const journal = await createJournal(folder, first(from))
       const step = journal.write({ state: to })

@@ -42,10 +42,10 @@ describe('the system that runs', () => {
   })
 
   test.each([
-    ['first-os', FIRST_OS.run, runFacts],
-    ['rescue', RESCUE.stageFacts, stageFacts],
-  ] as const)('%s knows store and plan', async (system, path, text) => {
-    const expected = { system, storeUuid: UUID, planDigest: DIGEST }
+    ['first-os', FIRST_OS.run, runFacts, { stage: flashPlan().stage }],
+    ['rescue', RESCUE.stageFacts, stageFacts, { rescueRootUuid: OTHER }],
+  ] as const)('%s knows store and plan', async (system, path, text, more) => {
+    const expected = { system, storeUuid: UUID, planDigest: DIGEST, ...more }
     expect(await findStore(await root({ [path]: text }))).toEqual(expected)
   })
 

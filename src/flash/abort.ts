@@ -1,0 +1,112 @@
+/**
+ * `osflash abort`: the first OS again as it was, before anything that cannot be undone.
+ *
+ * 1. Only in the first OS, and only while its disk is whole: up to `armed`, and from `rehearsal`
+ *    and `aborted`, which the rescue leaves when the host came back from it.
+ * 2. The boot configuration becomes byte-identical to what was saved before arming.
+ * 3. The secrets on the store are erased, and an operator's GO and HOLD are forgotten.
+ * 4. The journal says `aborted`; one that cannot be read is removed, so that apply can begin anew.
+ * 5. What the first OS remembers goes last: a cut before that leaves something to abort again.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as z from 'zod/mini'
+import { errnoOf, ioError, OsflashError } from '../errors.ts'
+import type { ArmBackup, FirstOsBoot } from './boot/method.ts'
+import { removeFileSafely } from './durable-file.ts'
+import { eraseSecrets } from './erase.ts'
+import { resolveDisk } from './host/disks.ts'
+import { openJournal } from './journal.ts'
+import { FIRST_OS, STORE } from './places.ts'
+import type { FlashPlan } from './plan/plan.ts'
+import type { State } from './states.ts'
+import { isStoreMissing, mountStore, readPlan } from './store.ts'
+import { findStore } from './systems.ts'
+
+const ABORTABLE: readonly State[] = [
+  'preflight',
+  'staging',
+  'staged',
+  'armed',
+  'rehearsal',
+  'aborted',
+]
+
+const backupSchema = z.record(
+  z.string(),
+  z.nullable(z.union([z.string(), z.number(), z.boolean()])),
+)
+
+export interface AbortOptions {
+  readonly makeBoot: (plan: FlashPlan) => Promise<FirstOsBoot>
+  /** Root of the system; other than `/` only in tests. */
+  readonly root?: string
+}
+
+/**
+ * Undoes a replacement. May be called again after an interruption.
+ * @returns false when there was none
+ * @throws OsflashError `refused` in the rescue, in the target, and past the last reversible point
+ */
+export async function abortRun({ makeBoot, root = '/' }: AbortOptions): Promise<boolean> {
+  const found = await findStore(root)
+  if (found === undefined) return false
+  if (found.system !== 'first-os') throw tooLate(`this is the ${found.system}`)
+  const mounted = await mountStore({ uuid: found.storeUuid }).catch(async (error: unknown) => {
+    // On a disk without a store nothing was armed yet; a disk that is gone must come back first.
+    const isUnfilled = isStoreMissing(error) && found.stage !== undefined
+    if (!isUnfilled) throw error
+    await resolveDisk(found.stage, { tableId: 'ignore' })
+  })
+  if (mounted !== undefined) {
+    await using store = mounted
+    await undo(store.path, makeBoot, found.planDigest)
+  }
+  await removeFileSafely(join(root, FIRST_OS.run))
+  return true
+}
+
+async function undo(
+  store: string,
+  makeBoot: AbortOptions['makeBoot'],
+  digest?: string,
+): Promise<void> {
+  const journal = await openJournal(store, { system: 'first-os' }).catch((error: unknown) => {
+    if (error instanceof OsflashError && error.code === 'format') return undefined
+    throw error
+  })
+  const state = journal?.current?.state
+  if (state !== undefined && !ABORTABLE.includes(state)) throw tooLate(`the state is ${state}`)
+  const backup = await readBackup(join(store, STORE.armBackup))
+  if (backup !== undefined) {
+    const boot = await makeBoot(await readPlan(store, digest))
+    await boot.disarm(backup)
+  }
+  await eraseSecrets(store)
+  for (const name of [STORE.go, STORE.hold]) await removeFileSafely(join(store, name))
+  if (journal === undefined) {
+    for (const name of STORE.journal) await removeFileSafely(join(store, name))
+  } else if (state !== undefined && state !== 'preflight') await journal.write({ state: 'aborted' })
+}
+
+/** `undefined` when nothing was armed yet. */
+async function readBackup(path: string): Promise<ArmBackup | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return undefined
+    throw ioError(`reading ${path}`, cause)
+  }
+  try {
+    return backupSchema.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new OsflashError('format', `reading ${path}: it is not what osflash saved`, { cause })
+  }
+}
+
+function tooLate(why: string): OsflashError {
+  return new OsflashError('refused', `aborting the replacement: ${why}`, {
+    hints: ['osflash status says what can be done'],
+  })
+}

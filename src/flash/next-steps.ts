@@ -1,0 +1,73 @@
+/**
+ * What can be done next, for each state and system: lines that an operator can follow or type.
+ *
+ * 1. Who waits is told for what; who may go back is told how.
+ * 2. Before the guard the first OS is where everything is undone; behind it the rescue is.
+ *
+ * Pure.
+ */
+import type { FlashPlan } from './plan/plan.ts'
+import type { State, SystemName } from './states.ts'
+
+export interface Situation {
+  readonly state: State
+  readonly system: SystemName
+  /** The rescue was to run, and did not. */
+  readonly isLost?: boolean
+  readonly plan?: FlashPlan
+}
+
+const AGAIN = 'osflash apply goes on, with the same options'
+const UNDO = 'osflash abort undoes what was prepared'
+const BY_ITSELF = 'it goes on by itself; after an interruption: osflash resume'
+
+/** One or more lines, what is likeliest first. */
+export function nextSteps(situation: Situation): readonly string[] {
+  const { state, system } = situation
+  if (system === 'first-os' && isBehindGuard(state)) {
+    return ['boot from the stage disk: its rescue goes on']
+  }
+  switch (state) {
+    case 'preflight':
+    case 'staging':
+    case 'staged':
+      return system === 'rescue' ? [BY_ITSELF] : [AGAIN, UNDO]
+    case 'armed':
+      if (system === 'rescue') return [BY_ITSELF]
+      return situation.isLost ? [AGAIN, UNDO] : ['reboot starts the rescue', UNDO]
+    case 'rehearsal':
+      return system === 'rescue' ? rehearsalSteps(situation) : [AGAIN, UNDO]
+    case 'aborted':
+      if (system === 'rescue') return ['reboot starts the first OS']
+      return [UNDO, 'osflash apply tries again, with the same options']
+    case 'trial':
+      return trialSteps(situation)
+    case 'confirmed':
+      if (system === 'rescue') return ['reboot starts the target']
+      return ['osflash cleanup makes the stage disk blank; until then it is a way back']
+    case 'held':
+      return [
+        'osflash resume tries again',
+        'osflash resume --target IMAGE --trust CERT --identity KEY tries another target',
+      ]
+    default:
+      return [BY_ITSELF, 'osflash hold: an interruption is not gone on with']
+  }
+}
+
+/** Where the disk may be no first OS any more. */
+const isBehindGuard = (state: State): boolean =>
+  !['preflight', 'staging', 'staged', 'armed', 'rehearsal', 'aborted'].includes(state)
+
+function rehearsalSteps({ plan }: Situation): readonly string[] {
+  if (plan?.go.how !== 'ssh') return [BY_ITSELF]
+  const { withinSeconds } = plan.go
+  return [`osflash go starts it; without GO in ${withinSeconds} s the host returns to its first OS`]
+}
+
+function trialSteps({ plan, system }: Situation): readonly string[] {
+  if (system === 'rescue') return ['osflash resume tells why the trial failed, and holds']
+  if (plan?.confirm.how !== 'ssh') return ['the system confirms itself when its checks hold']
+  const { withinSeconds } = plan.confirm
+  return [`osflash confirm keeps it; without that in ${withinSeconds} s the host returns to rescue`]
+}

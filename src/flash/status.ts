@@ -1,0 +1,167 @@
+/**
+ * Where a replacement is, asked in whichever of the three systems runs.
+ *
+ * 1. The system's own facts lead to the store (systems.ts), the store holds journal and plan.
+ * 2. A journal that cannot be read is reported as `held`: that is what the rescue makes of it.
+ * 3. In the first OS, `armed` after another start of the host with the one-shot spent means that
+ *    the rescue was started and did not come up.
+ * 4. What can be done next is in next-steps.ts.
+ *
+ * Changes nothing. Not promised: whether a program is at work just now.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { OsflashError } from '../errors.ts'
+import { identityText } from './host/disk-identity.ts'
+import { openJournal, readBootId } from './journal.ts'
+import { nextSteps } from './next-steps.ts'
+import { STORE } from './places.ts'
+import type { FlashPlan } from './plan/plan.ts'
+import type { JournalRecord, State, SystemName } from './states.ts'
+import { isStoreMissing, mountStore, readPlan } from './store.ts'
+import { findStore } from './systems.ts'
+
+const TRIAL_LOG_LINES = 5
+
+/** What the plan says, in short. */
+export interface PlanSummary {
+  readonly hostname: string
+  readonly os: string
+  readonly target: string
+  readonly disk: string
+  readonly stage: string
+  readonly go: FlashPlan['go']
+  readonly confirm: FlashPlan['confirm']
+}
+
+/** Plain data for `--json`. */
+export interface RunStatus {
+  readonly system: SystemName
+  readonly state: State | 'none'
+  /** When the state was entered, by the host's clock. */
+  readonly since?: string
+  readonly attempts?: JournalRecord['attempts']
+  /** Why it is where it is. */
+  readonly error?: string
+  /** Held, aborted with a reason, or a rescue that did not come up. */
+  readonly failed: boolean
+  /** What else is worth knowing, a sentence each. */
+  readonly notes: readonly string[]
+  readonly next: readonly string[]
+  /** The last lines of the trial agent. */
+  readonly trialLog: readonly string[]
+  readonly plan?: PlanSummary
+  readonly planDigest?: string
+}
+
+export interface StatusOptions {
+  /** Whether the next boot is the rescue; asked in the first OS alone. */
+  readonly isArmed: (plan: FlashPlan) => Promise<boolean>
+  /** Root of the system; other than `/` only in tests. */
+  readonly root?: string
+}
+
+/** @throws OsflashError when the store or the system's own facts cannot be read */
+export async function readStatus({ isArmed, root = '/' }: StatusOptions): Promise<RunStatus> {
+  const found = await findStore(root)
+  const none = { state: 'none', failed: false, next: [], trialLog: [] } as const
+  if (found === undefined) return { ...none, system: 'first-os', notes: [] }
+  const { system } = found
+  const mounted = await mountStore({ uuid: found.storeUuid, readOnly: true }).catch(whenMissing)
+  if (mounted === undefined) {
+    if (system === 'first-os') return unfilled(system)
+    const note = 'the stage disk of the last replacement is not there'
+    return { ...none, system, notes: [note] }
+  }
+  await using store = mounted
+  return statusOf(store.path, system, isArmed)
+}
+
+function whenMissing(error: unknown): undefined {
+  if (isStoreMissing(error)) return undefined
+  throw error
+}
+
+/** Staging was begun; the store is made only when the rescue is unpacked. */
+function unfilled(system: SystemName): RunStatus {
+  const next = nextSteps({ state: 'staging', system })
+  const notes = ['the store is not made yet']
+  return { system, state: 'staging', failed: false, notes, next, trialLog: [] }
+}
+
+async function statusOf(
+  path: string,
+  system: SystemName,
+  isArmed: StatusOptions['isArmed'],
+): Promise<RunStatus> {
+  const notes: string[] = []
+  const record = await openJournal(path, { system }).then(({ current }) => current, unreadable)
+  if (record === undefined) return unfilled(system)
+  const plan = await readPlan(path).catch((error: unknown) => {
+    notes.push(messageOf(error))
+    return undefined
+  })
+  const lost = await lostRescue(record, system, () => plan && isArmed(plan))
+  if (lost !== undefined) notes.push(lost)
+  const { state, error } = record
+  const failed = state === 'held' || (state === 'aborted' && error !== undefined)
+  return {
+    system,
+    ...('sequence' in record ? factsOf(record) : {}),
+    state,
+    ...(error === undefined ? {} : { error }),
+    failed: failed || lost !== undefined,
+    notes,
+    next: nextSteps({ state, system, isLost: lost !== undefined, ...(plan && { plan }) }),
+    trialLog: await lastLines(join(path, STORE.trialLog)),
+    ...(plan === undefined ? {} : { plan: summaryOf(plan) }),
+  }
+}
+
+const factsOf = ({ since, attempts, planDigest }: JournalRecord) => ({
+  since,
+  attempts,
+  planDigest,
+})
+
+function unreadable(error: unknown): { readonly state: 'held'; readonly error: string } {
+  if (error instanceof OsflashError && error.code === 'format') {
+    return { state: 'held', error: error.message }
+  }
+  throw error
+}
+
+/** Why the first OS runs although it was to be the rescue; `undefined` when that is in order. */
+async function lostRescue(
+  record: { readonly state: State; readonly bootId?: string },
+  system: SystemName,
+  isArmed: () => Promise<boolean> | undefined,
+): Promise<string | undefined> {
+  if (system !== 'first-os') return undefined
+  if (record.state === 'rehearsal') return 'the rescue came up, and did not end its rehearsal'
+  if (record.state !== 'armed' || record.bootId === (await readBootId())) return undefined
+  const armed = await isArmed()?.catch(() => undefined)
+  return armed === false ? 'the rescue was started and did not come up' : undefined
+}
+
+export const summaryOf = ({ host, target, disk, stage, go, confirm }: FlashPlan): PlanSummary => ({
+  hostname: host.hostname,
+  os: host.os,
+  target: target.title ?? target.name,
+  disk: identityText(disk),
+  stage: identityText(stage),
+  go,
+  confirm,
+})
+
+async function lastLines(path: string): Promise<string[]> {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  return text
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line !== '')
+    .slice(-TRIAL_LOG_LINES)
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)
