@@ -84,25 +84,38 @@ async function readRange(file: FileHandle, start: number, bytes: number): Promis
 
 const SCAN_BYTES = 16 * 1024 * 1024
 
-/** Where each text stands on the disk; holes are read too. */
-export async function findTexts(
+/** Where the bytes stand on the disk, for each name; holes are read too. */
+export async function findBytes(
   disk: string,
-  texts: readonly string[],
-): Promise<ReadonlyMap<string, readonly number[]>> {
-  const found = new Map<string, number[]>(texts.map((text) => [text, []]))
-  const overlap = Math.max(...texts.map((text) => Buffer.byteLength(text))) - 1
+  wanted: Readonly<Record<string, Uint8Array>>,
+): Promise<Record<string, number[]>> {
+  const entries = Object.entries(wanted)
+  const found = Object.fromEntries(entries.map(([name]): [string, number[]] => [name, []]))
+  const overlap = Math.max(...entries.map(([, bytes]) => bytes.length)) - 1
   await using file = await open(disk, 'r')
   const { size } = await file.stat()
   for (let start = 0; start < size; start += SCAN_BYTES) {
     const window = await readRange(file, start, SCAN_BYTES + overlap)
-    for (const [text, places] of found) {
-      let at = window.indexOf(text)
-      for (; at !== -1 && at < SCAN_BYTES; at = window.indexOf(text, at + 1)) {
-        places.push(start + at)
+    for (const [name, bytes] of entries) {
+      let at = window.indexOf(bytes)
+      for (; at !== -1 && at < SCAN_BYTES; at = window.indexOf(bytes, at + 1)) {
+        found[name]?.push(start + at)
       }
     }
   }
   return found
+}
+
+/** A UUID as file systems store it. */
+export const uuidBytes = (uuid: string): Buffer => Buffer.from(uuid.replaceAll('-', ''), 'hex')
+
+/** A GUID as GPT stores it: the first three fields little endian. */
+export function guidBytes(guid: string): Buffer {
+  const bytes = uuidBytes(guid)
+  bytes.subarray(0, 4).reverse()
+  bytes.subarray(4, 6).reverse()
+  bytes.subarray(6, 8).reverse()
+  return bytes
 }
 
 /** Runs debugfs on an ext4 file system inside a disk; one request a line. */

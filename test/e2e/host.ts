@@ -169,6 +169,17 @@ export class Host implements AsyncDisposable {
     throw await this.#late(`no answer from ${wanted.join(' or ')} within ${seconds} s`)
   }
 
+  /** Waits until the boot that answered last answers no more. */
+  async waitForSilence(seconds: number): Promise<void> {
+    const boot = this.seen.at(-1)?.bootId
+    const deadline = this.seconds + seconds
+    while (this.seconds < deadline) {
+      if ((await this.look())?.bootId !== boot) return
+      await sleep(POLL_MS)
+    }
+    throw await this.#late(`still the same boot after ${seconds} s`)
+  }
+
   /** Waits until the serial log holds `text` behind place `from`; returns the place behind it. */
   async waitForSerial(text: string, seconds: number, from = 0): Promise<number> {
     const deadline = this.seconds + seconds

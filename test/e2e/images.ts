@@ -65,7 +65,8 @@ async function recipeFolder() {
   const scratch = await makeScratch('e2e-recipes')
   for (const folder of [join(root, 'recipes'), join(import.meta.dirname, 'recipes')]) {
     for (const file of await readdir(folder)) {
-      if (file.endsWith('.yaml')) await copyFile(join(folder, file), join(scratch.path, file))
+      if (/\.(yaml|tar\.zst)$/.test(file))
+        await copyFile(join(folder, file), join(scratch.path, file))
     }
   }
   return scratch

@@ -1,0 +1,31 @@
+/**
+ * `npm run e2e -- NAME…`: scenarios on whole machines, by name; without a name all of them.
+ *
+ * 1. NAME is that of a file: test/e2e/NAME.test.ts.
+ * 2. `--core` stands for those that every change must pass.
+ * 3. What vitest reports goes to build/reports/e2e.json, which .ci/run sums up.
+ */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { runSuite } from './suites.ts'
+
+const CORE = ['bios-two-disks', 'uefi-two-disks', 'rescue-dead', 'target-dead', 'power-cut']
+const ENDING = '.test.ts'
+
+const folder = join(import.meta.dirname, '../test/e2e')
+const known = (await readdir(folder))
+  .filter((file) => file.endsWith(ENDING))
+  .map((file) => file.slice(0, -ENDING.length))
+
+const words = process.argv.slice(2)
+const names = [
+  ...words.filter((word) => !word.startsWith('-')),
+  ...(words.includes('--core') ? CORE : []),
+]
+const options = words.filter((word) => word.startsWith('-') && word !== '--core')
+const unknown = names.filter((name) => !known.includes(name))
+if (unknown.length > 0) {
+  throw new Error(`no scenario ${unknown.join(', ')}; there are ${known.toSorted().join(', ')}`)
+}
+const files = (names.length > 0 ? names : known).map((name) => `test/e2e/${name}${ENDING}`)
+process.exitCode = await runSuite('e2e', [...files, ...options])

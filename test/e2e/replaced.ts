@@ -1,0 +1,121 @@
+/**
+ * What must be true when a replacement has ended; asked over SSH and of the disk files.
+ *
+ * 1. The host is the same to everybody who knew it; only the release is another.
+ * 2. Table, boot sector and backup table are those that the image gives on a disk of this size.
+ * 3. Of the old disk nothing is found: no table, no file system, no file of the first OS.
+ * 4. No secret is left on either disk.
+ */
+import { readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { expect } from 'vitest'
+import { run } from '../../src/system/run.ts'
+import { makeScratch } from '../../src/system/scratch.ts'
+import { buildFolder } from './cache.ts'
+import {
+  debugfs,
+  findBytes,
+  guidBytes,
+  partitionNamed,
+  readBytes,
+  readTable,
+  uuidBytes,
+} from './disk-file.ts'
+import { DECOYS, DISK_BYTES } from './first-os.ts'
+import { ADDRESS, type Host } from './host.ts'
+import { osflash } from './keys.ts'
+import type { Options } from './operator.ts'
+import type { Takeover } from './takeover.ts'
+
+const GPT_HEAD_BYTES = 34 * 512
+const GPT_END_BYTES = 33 * 512
+const STORE_NAME = 'osflash-store'
+
+interface Replaced {
+  readonly host: Host
+  readonly takeover: Takeover
+  readonly images: Options
+}
+
+/** Switches the machine off to look at its disks. */
+export async function expectReplaced({ host, takeover, images }: Replaced): Promise<void> {
+  const { before, during, after } = takeover
+  expect(during).toMatchObject({ hostname: before.hostname, hostKeys: before.hostKeys })
+  expect(after).toEqual({
+    ...before,
+    release: 'debian 13',
+    addresses: `${ADDRESS}/24`,
+    bootEntries: after.bootEntries,
+  })
+  const root = (await host.ssh('findmnt -no SOURCE /; df --output=size -B1M / | tail -n 1')).trim()
+  expect(root).toMatch(/^\/dev\/vd[ab]3\n\s*5\d{3}$/)
+  expect((await host.ssh('systemctl --failed --plain --no-legend')).trim()).toBe('')
+  await host.powerOff()
+  await expectTargetDisk(host, String(images.target))
+  await expectNothingOld(host)
+  await expectNoSecrets(host, takeover.sessionKey)
+}
+
+/** The head and the end of the disk are those of the image, to the byte. */
+async function expectTargetDisk(host: Host, address: string): Promise<void> {
+  await using scratch = await makeScratch('e2e-reference', buildFolder)
+  const { signerCert, recipientKey } = host.keys
+  const reference = join(scratch.path, 'disk.img')
+  const packed = join(buildFolder, basename(address))
+  const reading = ['--trust', signerCert, '--identity', recipientKey]
+  const size = ['--size', String(DISK_BYTES)]
+  await run([osflash, 'unpack', packed, '--to', reference, ...size, ...reading])
+  const head = async (disk: string) => readBytes(disk, 0, GPT_HEAD_BYTES)
+  const end = async (disk: string) => readBytes(disk, -GPT_END_BYTES, GPT_END_BYTES)
+  expect(await readTable(host.diskPath)).toEqual(await readTable(reference))
+  expect((await head(host.diskPath)).equals(await head(reference))).toBe(true)
+  expect((await end(host.diskPath)).equals(await end(reference))).toBe(true)
+}
+
+async function expectNothingOld(host: Host): Promise<void> {
+  const found = await findBytes(host.diskPath, {
+    table: guidBytes(DECOYS.tableId),
+    'table at the end': guidBytes(DECOYS.endTableId),
+    ext4: uuidBytes(DECOYS.ext4.uuid),
+    xfs: uuidBytes(DECOYS.xfs.uuid),
+    'partition name': Buffer.from('decoy-', 'utf16le'),
+  })
+  expect(found).toEqual({
+    table: [],
+    'table at the end': [],
+    ext4: [],
+    xfs: [],
+    'partition name': [],
+  })
+}
+
+async function expectNoSecrets(host: Host, sessionKey: string): Promise<void> {
+  expect(sessionKey).toMatch(/^[0-9a-f]{64}$/)
+  const armored = (await readFile(host.keys.recipientKey, 'utf8')).split('\n')
+  const line = armored.find((text) => text.length === 64) ?? 'no line'
+  const secrets = {
+    'session key': Buffer.from(sessionKey),
+    'session key, binary': Buffer.from(sessionKey, 'hex'),
+    'private key': Buffer.from(line),
+  }
+  const none = { 'session key': [], 'session key, binary': [], 'private key': [] }
+  expect(await findBytes(host.stagePath, secrets)).toEqual(none)
+  expect(await findBytes(host.diskPath, secrets)).toEqual(none)
+  const store = await partitionNamed(host.stagePath, STORE_NAME)
+  const names = await debugfs(host.stagePath, store, ['ls -p /'])
+  expect(names).toContain('/confirmed/')
+  expect(names).not.toMatch(/\/(target\.session-key|carry)\//)
+}
+
+/** BIOS: the chain of sector 0 was gone through in order. */
+export async function expectOwnBootChain(host: Host): Promise<void> {
+  const log = await host.serialLog()
+  const guard = log.indexOf('osflash: guard')
+  const trial = log.indexOf('osflash: trial', guard)
+  const confirm = log.slice(trial).search(/osflash.*confirmed/)
+  expect({ guard: guard >= 0, trial: trial > guard, confirm: confirm > 0 }).toEqual({
+    guard: true,
+    trial: true,
+    confirm: true,
+  })
+}
