@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto'
 import { OsflashError } from '../errors.ts'
 import type { BootEntry, Manifest, Partition } from '../format/manifest.ts'
+import type { StartFacts } from './plan/plan.ts'
 
 /** Type GUID of an EFI system partition. */
 const ESP_TYPE_GUID = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
@@ -46,8 +47,33 @@ export function rootPlace(manifest: Manifest): RootPlace {
 }
 
 /** The EFI system partition; `undefined` where the image has none. */
-export function espOf(manifest: Manifest): Partition | undefined {
-  return manifest.disk?.partitions.find(({ type }) => type === ESP_TYPE_GUID)
+export const espOf = (manifest: Manifest): Partition | undefined =>
+  manifest.disk?.partitions.find(({ type }) => type === ESP_TYPE_GUID)
+
+/**
+ * How the system of an image is started.
+ * @throws OsflashError `refused` as `rootPlace`
+ */
+export function startOf(manifest: Manifest): StartFacts {
+  const { uuid, boot } = rootPlace(manifest)
+  const esp = espOf(manifest)
+  const { kernel, initrd, commandLine } = boot
+  return {
+    rootUuid: uuid,
+    kernel,
+    ...(initrd === undefined ? {} : { initrd }),
+    commandLine,
+    ...(esp?.guid === undefined
+      ? {}
+      : {
+          esp: {
+            number: esp.number,
+            guid: esp.guid,
+            firstLba: esp.firstLba,
+            sectors: esp.sectors,
+          },
+        }),
+  }
 }
 
 /** By which the plan names an image: SHA-256, lower-case hex. */

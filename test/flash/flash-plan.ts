@@ -18,6 +18,7 @@ const image = (name: string): ImageFacts => ({
   dataBytes: GIB,
   manifestSha256: 'c'.repeat(64),
   signers: ['d'.repeat(64)],
+  start: { rootUuid: 'aa-bb', kernel: '/boot/vmlinuz-1', commandLine: 'root=UUID=aa-bb ro' },
   network: 'networkd',
   firmware: ['bios', 'uefi'],
 })

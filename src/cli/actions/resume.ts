@@ -4,7 +4,6 @@
  * 1. With `--target`: opens the new image; nothing of the old one is touched before it is believed.
  * 2. Says how the run ended: rebooting, or holding with the reason.
  */
-import { openSource } from '../../deliver/open.ts'
 import { OsflashError } from '../../errors.ts'
 import type { NewTarget } from '../../flash/rescue/new-target.ts'
 import { resume } from '../../flash/rescue/resume.ts'
@@ -24,7 +23,7 @@ export async function resumeRescue(
   context: VerbContext,
 ): Promise<void> {
   const { emit, signal } = context
-  await using newTarget = await newTargetOf(options, context)
+  const newTarget = await newTargetOf(options, context)
   const outcome = await resume({
     atBoot: options.boot ?? false,
     emit,
@@ -38,7 +37,7 @@ export async function resumeRescue(
 async function newTargetOf(
   options: ResumeVerbOptions,
   { signal }: VerbContext,
-): Promise<(NewTarget & AsyncDisposable) | undefined> {
+): Promise<NewTarget | undefined> {
   const { target, trust = [] } = options
   if (target === undefined) {
     if (trust.length === 0 && options.identity === undefined) return undefined
@@ -48,13 +47,5 @@ async function newTargetOf(
   }
   const check = await trustOf(options)
   const identities = await identitiesOf(options, signal)
-  const files = await trustFilesOf(trust)
-  const source = await openSource(target, { signal })
-  return {
-    source,
-    check,
-    identities,
-    trust: files,
-    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
-  }
+  return { location: target, check, identities, trust: await trustFilesOf(trust) }
 }

@@ -39,6 +39,19 @@ const victimSchema = z.strictObject({
   mountPoint: z.optional(text),
 })
 
+/** How a system on its disk is started: from the signed manifest. */
+const startSchema = z.strictObject({
+  /** UUID of the file system of its root. */
+  rootUuid: text,
+  /** Absolute paths in the root. */
+  kernel: text,
+  initrd: z.optional(text),
+  commandLine: text,
+  /** Its EFI system partition. */
+  esp: z.optional(z.strictObject({ number: count, guid: text, firstLba: count, sectors: count })),
+})
+export type StartFacts = z.infer<typeof startSchema>
+
 const imageFactsSchema = z.strictObject({
   /** Path or address as the operator gave it. */
   location: text,
@@ -53,6 +66,7 @@ const imageFactsSchema = z.strictObject({
   signers: z.array(text),
   /** Renderer of the carry. */
   network: z.optional(text),
+  start: startSchema,
   firmware: z.array(z.enum(['bios', 'uefi'])),
 })
 

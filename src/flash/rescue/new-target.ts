@@ -10,26 +10,24 @@
  */
 import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Source } from '../../deliver/source.ts'
 import type { SecretKey } from '../../encrypt/keys.ts'
 import { decryptSessionKey } from '../../encrypt/session-key.ts'
 import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
-import type { Manifest } from '../../format/manifest.ts'
-import { type CheckSignatures, expectKind, type OpenImage, openImage } from '../../unpack/image.ts'
-import { loadPayloads } from '../../unpack/payload.ts'
+import { type CheckSignatures, expectKind, type OpenImage } from '../../unpack/image.ts'
 import { planDisk } from '../../unpack/plan.ts'
 import { canRender } from '../carry/apply.ts'
 import { removeFileSafely, syncFolder, writeFileSafely } from '../durable-file.ts'
-import { manifestDigest, rootPlace } from '../image-places.ts'
 import type { Journal } from '../journal.ts'
 import { STORE } from '../places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
+import { openPlanImage } from '../plan/plan-image.ts'
 import { storeImage, storeTrust, type TrustFile } from '../stage/store-content.ts'
 import { readPlan } from '../store.ts'
 
 export interface NewTarget {
-  readonly source: Source
+  /** Path or address. */
+  readonly location: string
   readonly check: CheckSignatures
   readonly identities: readonly SecretKey[]
   readonly trust: readonly TrustFile[]
@@ -47,23 +45,22 @@ const NEXT_PLAN = `${STORE.plan}.next`
 
 /** @throws OsflashError `refused`, and what reading and storing an image gives */
 export async function replaceTarget(replacement: Replacement): Promise<void> {
-  const { store, journal, source, check, emit } = replacement
+  const { store, journal, location, check, emit, signal } = replacement
   if (journal.current?.state !== 'held') {
     throw new OsflashError('refused', `replacing the target in state ${journal.current?.state}`, {
       hints: ['wait until the rescue holds: osflash status', 'osflash hold'],
     })
   }
   const plan = await readPlan(store)
-  const image = await openImage(source, check)
-  const { manifest } = image
-  checkFits(manifest, plan)
+  await using opened = await openPlanImage({ location, check, signal })
+  const { source, image, facts } = opened
+  checkFits(image, plan)
   const sessionKey = await decryptSessionKey(image.keysBytes, replacement.identities)
-  const next = { ...plan, target: await factsOf(image, plan) }
+  const next = { ...plan, target: facts }
   for (const name of [STORE.image, `${STORE.image}.part`, STORE.checkpoint, STORE.trialLog]) {
     await removeFileSafely(join(store, name))
   }
   await storeTrust(store, replacement.trust)
-  const { signal } = replacement
   await storeImage(store, {
     source,
     check,
@@ -94,7 +91,9 @@ export async function settlePlan(store: string, journal: Journal): Promise<void>
   await syncFolder(store)
 }
 
-function checkFits(manifest: Manifest, plan: FlashPlan): void {
+function checkFits(image: OpenImage, plan: FlashPlan): void {
+  expectKind(image, 'disk')
+  const { manifest } = image
   const refuse = (why: string): OsflashError =>
     new OsflashError('refused', `replacing the target with ${manifest.name}: ${why}`, {
       hints: ['give another --target'],
@@ -103,26 +102,9 @@ function checkFits(manifest: Manifest, plan: FlashPlan): void {
   if (!manifest.firmware.includes(firmware)) throw refuse(`it does not boot under ${firmware}`)
   if (manifest.architecture !== plan.host.architecture) throw refuse('another architecture')
   if (manifest.disk?.table.kind === 'none') throw refuse('it has no partition table of its own')
-  if (!canRender(manifest.os.network)) {
+  if (!canRender(manifest.os.network ?? '')) {
     throw refuse(`its network (${manifest.os.network ?? 'unknown'}) cannot be configured`)
   }
-  rootPlace(manifest)
-}
-
-async function factsOf(image: OpenImage, plan: FlashPlan): Promise<FlashPlan['target']> {
-  expectKind(image, 'disk')
-  const { manifest, source, signers } = image
-  const { dataBytes } = planDisk(manifest, await loadPayloads(image), plan.disk)
-  return {
-    location: source.name,
-    name: manifest.name,
-    ...(manifest.os.title === undefined ? {} : { title: manifest.os.title }),
-    sequence: manifest.sequence,
-    bytes: source.bytes,
-    dataBytes,
-    manifestSha256: manifestDigest(image.manifestBytes),
-    signers: signers.map(({ primaryFingerprint }) => primaryFingerprint),
-    ...(manifest.os.network === undefined ? {} : { network: manifest.os.network }),
-    firmware: [...manifest.firmware],
-  }
+  // Throws for a disk that is too small, or has other sectors.
+  planDisk(manifest, [], plan.disk)
 }
