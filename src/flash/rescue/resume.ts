@@ -74,7 +74,7 @@ export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
     storeUuid: found.storeUuid,
     rescueRootUuid: found.rescueRootUuid,
     carry,
-    boot: await rescueBoot(plan, store),
+    boot: await rescueBoot(plan),
     isManned: !atBoot,
     emit,
     ...rest,

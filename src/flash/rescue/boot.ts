@@ -1,0 +1,21 @@
+/**
+ * The boot method of a plan, in the rescue.
+ *
+ * 1. Disks are found by their identity each time they are asked for.
+ * 2. The kernel's command line says how this rescue was started.
+ */
+import { readFile } from 'node:fs/promises'
+import { biosRescueBoot } from '../boot/bios-rescue.ts'
+import type { RescueBoot } from '../boot/method.ts'
+import { resolveDisk } from '../host/disks.ts'
+import type { FlashPlan } from '../plan/plan.ts'
+
+export async function rescueBoot(plan: FlashPlan): Promise<RescueBoot> {
+  const places = {
+    disk: () => resolveDisk(plan.disk, { tableId: 'ignore' }),
+    stageDisk: () => resolveDisk(plan.stage, { tableId: 'ignore' }),
+    rescueRoot: '/',
+    commandLine: await readFile('/proc/cmdline', 'utf8'),
+  }
+  return biosRescueBoot(places)
+}
