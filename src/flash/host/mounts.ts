@@ -105,3 +105,9 @@ async function disksBelow(folder: string): Promise<string[]> {
   )
   return [basename(isPartition ? dirname(folder) : folder)]
 }
+
+/** True when a mount lies on a disk or a partition itself: no RAID, LVM, dm-crypt or loop. */
+export async function isOnPlainDevice({ device }: Mount): Promise<boolean> {
+  const folder = await realpath(`/sys/dev/block/${device}`).catch(() => undefined)
+  return folder !== undefined && !folder.includes('/virtual/')
+}

@@ -103,7 +103,9 @@ export function victimsOf(disk: DiskContent, stage: DiskContent): Victim[] {
 
 function victimOf(one: DiskContent): Victim {
   const { path, bytes, content, label } = one
-  const mountPoint = one.mountPoints[0] ?? one.fstabPoint
+  // The shortest: bind mounts and snapshots of it have longer ones.
+  const [point] = one.mountPoints.toSorted((a, b) => a.length - b.length || (a < b ? -1 : 1))
+  const mountPoint = point ?? one.fstabPoint
   return {
     path,
     bytes,

@@ -1,0 +1,86 @@
+/**
+ * Whether this host's firmware and boot loader can be told to start the rescue once.
+ *
+ * 1. BIOS: the first OS's GRUB must understand it (boot/grub-arm.ts), and must be able to write
+ *    its environment block: a plain partition with a file system that GRUB writes to in place.
+ * 2. UEFI: NVRAM takes a variable, whatever the boot loader is.
+ *
+ * Reads only, but for the variable of 2, which is deleted again.
+ */
+import { OsflashError } from '../../errors.ts'
+import { readGrubTexts } from '../boot/bios-first-os.ts'
+import { type GrubTexts, grubRefusals } from '../boot/grub-arm.ts'
+import type { Disk } from '../host/disk-identity.ts'
+import type { HostFacts } from '../host/host.ts'
+import { disksOfMount, isOnPlainDevice, mountOf } from '../host/mounts.ts'
+import type { FlashPlan } from './plan.ts'
+
+/** What stands in the GRUB folder of the first OS, and on what. */
+export interface GrubFacts {
+  readonly folder: string
+  readonly texts: GrubTexts
+  readonly fileSystem: string
+  /** A partition, not RAID, LVM or dm-crypt. */
+  readonly isPlain: boolean
+  readonly disks: readonly string[]
+}
+
+const refused = (message: string, ...hints: string[]): OsflashError =>
+  new OsflashError('refused', message, { hints })
+
+/** The GRUB of the first OS, where there is one. */
+export async function readGrub(
+  host: Pick<HostFacts, 'grubFolder' | 'mounts'>,
+): Promise<GrubFacts | undefined> {
+  const folder = host.grubFolder
+  const mount = folder === undefined ? undefined : mountOf(host.mounts, folder)
+  if (folder === undefined || mount === undefined) return undefined
+  return {
+    folder,
+    texts: await readGrubTexts(folder),
+    fileSystem: mount.fileSystem,
+    isPlain: await isOnPlainDevice(mount),
+    disks: await disksOfMount(mount),
+  }
+}
+
+/** GRUB writes to blocks that it knows; these file systems neither move nor check them. */
+const WRITABLE: readonly string[] = ['ext2', 'ext3', 'ext4', 'xfs', 'vfat']
+
+/** @throws OsflashError `refused` */
+export function checkGrub(grub: GrubFacts | undefined, disk: Disk): asserts grub is GrubFacts {
+  if (grub === undefined) {
+    throw refused(
+      'checking the boot loader: there is no GRUB in /boot/grub or /boot/grub2',
+      'under BIOS only GRUB is understood',
+    )
+  }
+  const what = `checking the boot loader in ${grub.folder}`
+  if (!grub.disks.includes(disk.name)) {
+    throw refused(
+      `${what}: it lies on ${grub.disks.join(', ') || 'no disk'}, not on ${disk.path}`,
+      'the host must boot from the disk that is replaced',
+    )
+  }
+  if (!grub.isPlain || !WRITABLE.includes(grub.fileSystem)) {
+    const where = grub.isPlain ? grub.fileSystem : 'RAID, LVM or an encrypted volume'
+    throw refused(
+      `${what}: GRUB cannot write to it, it lies on ${where}`,
+      `/boot on a partition of its own with ${WRITABLE.join(', ')}`,
+    )
+  }
+  const [why] = grubRefusals(grub.texts)
+  if (why !== undefined) {
+    throw refused(`${what}: ${why}`, 'update-grub or grub-mkconfig writes what is needed')
+  }
+}
+
+/** How the rescue will be started once. */
+export function armOf(
+  firmware: HostFacts['firmware'],
+  grub: GrubFacts | undefined,
+): FlashPlan['arm'] {
+  if (firmware === 'uefi') return { kind: 'boot-next' }
+  if (grub === undefined) throw new RangeError('checked before: BIOS needs GRUB')
+  return { kind: 'grub', folder: grub.folder }
+}

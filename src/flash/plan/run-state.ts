@@ -1,0 +1,41 @@
+/**
+ * Whether a replacement is under way on this host: one by another process, or one that waits for
+ * its reboot.
+ *
+ * 1. The lock goes to one process of this host at a time.
+ * 2. The journal on the store of an earlier run says how far that came. A store that is not there
+ *    any more is no run.
+ */
+import { OsflashError } from '../../errors.ts'
+import { holdLock } from '../../system/lock.ts'
+import { openJournal } from '../journal.ts'
+import type { State } from '../states.ts'
+import { mountStore } from '../store.ts'
+import { currentSystem, findStore } from '../systems.ts'
+import { checkNothingUnderWay, checkSystem } from './check-host.ts'
+
+/**
+ * Keeps every other `plan`, `apply` away until it is disposed of.
+ * @throws OsflashError `refused` while another process has it
+ */
+export const holdReplacement = (): Promise<AsyncDisposable> =>
+  holdLock('osflash: replacement of this host', 'replacing the operating system')
+
+/** @throws OsflashError `refused` when a run is armed or further; `format`, `io` */
+export async function checkNoRun(): Promise<void> {
+  checkSystem(await currentSystem())
+  checkNothingUnderWay(await stateOfRun())
+}
+
+async function stateOfRun(): Promise<State | undefined> {
+  const found = await findStore()
+  if (found === undefined) return undefined
+  try {
+    await using store = await mountStore({ uuid: found.storeUuid, readOnly: true })
+    return (await openJournal(store.path, { system: found.system })).current?.state
+  } catch (error) {
+    const isGone = error instanceof OsflashError && error.data.found === 0
+    if (isGone) return undefined
+    throw error
+  }
+}
