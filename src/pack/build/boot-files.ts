@@ -9,6 +9,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OsflashError } from '../../errors.ts'
+import { emptyGrubEnvironment } from '../../format/grub-environment.ts'
 import { fileSystemOf, mountPoint, partitionName } from '../recipe/rules.ts'
 import type { Recipe, RecipePartition } from '../recipe/schema.ts'
 import { grubConfig, grubDefaults, type Kernel, kernelsOf } from './grub-config.ts'
@@ -62,6 +63,8 @@ export function bootFiles(
       ? []
       : [
           rootFile('/boot/grub/grub.cfg', grubConfig({ title, rootUuid, commandLine, kernels })),
+          // GRUB writes into it, but cannot make it.
+          rootFile('/boot/grub/grubenv', Buffer.from(emptyGrubEnvironment()).toString('latin1')),
           rootFile('/etc/default/grub.d/osflash.cfg', grubDefaults(extraCommandLine(recipe))),
         ]),
   ]

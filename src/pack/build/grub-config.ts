@@ -3,6 +3,7 @@
  *
  * 1. The early one is inside the core image: it finds the root by UUID, on whatever disk it is.
  * 2. grub.cfg is the same under both firmwares; the newest kernel comes first and is the default.
+ *    Like that of grub-mkconfig it starts `next_entry` of grubenv once, and reads custom.cfg.
  * 3. Where the new system has grub-mkconfig, /etc/default/grub.d makes later kernels start with
  *    the same command line.
  *
@@ -60,15 +61,32 @@ menuentry '${title.replaceAll("'", '')}, Linux ${version}' {
 }
 `,
   )
-  return `${MENU_HEAD}${entries.join('')}`
+  return `${MENU_HEAD}${entries.join('')}${MENU_END}`
 }
 
-/** A machine without a serial port has no \`serial\` terminal; it keeps its screen alone. */
-const MENU_HEAD = `set default=0
+/** A machine without a serial port has no `serial` terminal; it keeps its screen alone. */
+const MENU_HEAD = `if [ -s $prefix/grubenv ]; then
+  load_env
+fi
+if [ "\${next_entry}" ]; then
+  set default="\${next_entry}"
+  set next_entry=
+  save_env next_entry
+else
+  set default=0
+fi
 set timeout=1
 if serial --unit=0 --speed=115200; then
   terminal_input console serial
   terminal_output console serial
+fi
+`
+
+const MENU_END = `
+if [ -f \${config_directory}/custom.cfg ]; then
+  source \${config_directory}/custom.cfg
+elif [ -z "\${config_directory}" -a -f $prefix/custom.cfg ]; then
+  source $prefix/custom.cfg
 fi
 `
 

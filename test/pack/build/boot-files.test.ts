@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { parseGrubEnvironment } from '../../../src/format/grub-environment.ts'
 import { bootFiles, planBoot } from '../../../src/pack/build/boot-files.ts'
 import { recipeSchema } from '../../../src/pack/recipe/schema.ts'
 import { makeScratch } from '../../../src/system/scratch.ts'
@@ -73,6 +74,7 @@ test('fstab has a line for what is mounted, and mount points are made', async ()
     "
   `)
   expect(text('/boot/grub/grub.cfg')).toContain("menuentry 'Test, Linux 1'")
+  expect(parseGrubEnvironment(Buffer.from(text('/boot/grub/grubenv') ?? '')).size).toBe(0)
   expect(text('/etc/default/grub.d/osflash.cfg')).toContain(
     'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0,115200"',
   )

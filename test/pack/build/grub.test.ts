@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
+import { grubRefusals } from '../../../src/flash/boot/grub-arm.ts'
+import { emptyGrubEnvironment } from '../../../src/format/grub-environment.ts'
 import { patchBootImage, patchCore } from '../../../src/pack/build/grub.ts'
 import { grubConfig, grubDefaults, kernelsOf } from '../../../src/pack/build/grub-config.ts'
+import { run } from '../../../src/system/run.ts'
 
 test('boot code names the sector of the core image and has two NOPs', () => {
   const bootCode = patchBootImage(new Uint8Array(512).fill(0xaa), 0x1_0000_0800)
@@ -42,7 +45,16 @@ test('grub.cfg finds the root by UUID and starts the first kernel', () => {
   const kernels = kernelsOf(['vmlinuz-1', 'initrd.img-1'])
   const text = grubConfig({ title: "Ada's", rootUuid: 'u', commandLine, kernels })
   expect(text).toMatchInlineSnapshot(`
-    "set default=0
+    "if [ -s $prefix/grubenv ]; then
+      load_env
+    fi
+    if [ "\${next_entry}" ]; then
+      set default="\${next_entry}"
+      set next_entry=
+      save_env next_entry
+    else
+      set default=0
+    fi
     set timeout=1
     if serial --unit=0 --speed=115200; then
       terminal_input console serial
@@ -54,8 +66,23 @@ test('grub.cfg finds the root by UUID and starts the first kernel', () => {
       linux /boot/vmlinuz-1 root=UUID=u ro quiet
       initrd /boot/initrd.img-1
     }
+
+    if [ -f \${config_directory}/custom.cfg ]; then
+      source \${config_directory}/custom.cfg
+    elif [ -z "\${config_directory}" -a -f $prefix/custom.cfg ]; then
+      source $prefix/custom.cfg
+    fi
     "
   `)
+})
+
+test('GRUB takes the menu, and it can be told to start another entry once', async () => {
+  const kernels = kernelsOf(['vmlinuz-1', 'initrd.img-1', 'vmlinuz-2'])
+  const config = grubConfig({ title: 'a', rootUuid: 'u', commandLine: 'ro quiet', kernels })
+  await run(['grub-script-check'], { stdin: Buffer.from(config) })
+  expect(grubRefusals({ config, custom: undefined, environment: emptyGrubEnvironment() })).toEqual(
+    [],
+  )
 })
 
 test('what a shell would expand is quoted in the settings of grub-mkconfig', () => {
