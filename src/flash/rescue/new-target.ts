@@ -52,7 +52,7 @@ export async function replaceTarget(replacement: Replacement): Promise<void> {
     })
   }
   const plan = await readPlan(store)
-  await using opened = await openPlanImage({ location, check, signal })
+  await using opened = await openPlanImage({ role: 'target', location, check, signal })
   const { source, image, facts } = opened
   checkFits(image, plan)
   const sessionKey = await decryptSessionKey(image.keysBytes, replacement.identities)

@@ -13,11 +13,8 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Source } from '../../deliver/source.ts'
-import type { SecretKey } from '../../encrypt/keys.ts'
 import { OsflashError } from '../../errors.ts'
 import { type Emit, inPhase } from '../../events.ts'
-import type { Manifest } from '../../format/manifest.ts'
 import { run } from '../../system/run.ts'
 import type { CheckSignatures } from '../../unpack/image.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
@@ -27,6 +24,7 @@ import { partitionPath, resolveDisk } from '../host/disks.ts'
 import { createJournal, type Journal, openJournal } from '../journal.ts'
 import { FIRST_OS, SEQUENCES, STORE, STORE_LABEL, STORE_TYPE_GUID } from '../places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
+import type { ReadyImage } from '../plan/preflight.ts'
 import { makeStore, mountStore, type Store } from '../store.ts'
 import type { RunFacts } from '../systems.ts'
 import { furnishRescue } from './rescue-root.ts'
@@ -34,11 +32,10 @@ import { storeImage, storeTrust, type TrustFile } from './store-content.ts'
 
 export interface StageInput {
   readonly plan: FlashPlan
-  readonly rescue: { readonly source: Source; readonly manifest: Manifest }
-  readonly target: { readonly source: Source; readonly sessionKey: Uint8Array }
+  readonly rescue: ReadyImage
+  readonly target: ReadyImage
   readonly carry: CapturedCarry
   readonly check: CheckSignatures
-  readonly identities: readonly SecretKey[]
   readonly trust: readonly TrustFile[]
   readonly emit: Emit
   readonly signal?: AbortSignal
@@ -90,7 +87,7 @@ async function makeStage(input: StageInput, digest: string, storeUuid: string): 
   const { plan: written } = await unpackDisk({
     source: rescue.source,
     check: input.check,
-    identities: input.identities,
+    identities: { sessionKey: rescue.sessionKey },
     to: disk,
     append,
     overwrite: true,
@@ -141,7 +138,8 @@ async function fillStore(store: Store, input: StageInput): Promise<void> {
   }
   await writeCarry(join(store.path, STORE.carry), carry)
   await storeImage(store.path, {
-    ...target,
+    source: target.source,
+    sessionKey: target.sessionKey,
     check,
     manifestSha256: plan.target.manifestSha256,
     emit,

@@ -1,0 +1,37 @@
+/**
+ * `osflash apply`: replaces the operating system of this host.
+ *
+ * 1. The options of `plan`, and how far to go; what it does is in actions/apply.ts.
+ */
+import type { ApplyVerbOptions } from './actions/apply.ts'
+import { flashOptions } from './flash-options.ts'
+import type { Verb } from './verb.ts'
+
+export const verb: Verb = {
+  name: 'apply',
+  register: (program, context) => {
+    const command = program
+      .command('apply')
+      .description('replace the operating system of this host')
+      .option('--yes', 'do not ask: the plan was read')
+      .option('--no-reboot', 'stop once armed; the next reboot goes into the rescue')
+    flashOptions(command)
+      .addHelpText(
+        'after',
+        `
+Examples:
+  osflash apply --rescue rescue.osimg --target debian-13.osimg --disk S3Z8NB0K --stage S3Z8NB1M \\
+    --trust signer.pub --identity host.key
+  osflash apply --rescue https://images.example/rescue.osimg \\
+    --target https://images.example/debian-13.osimg --disk S3Z8NB0K --stage S3Z8NB1M \\
+    --trust signer.pub --identity host.key --go ssh --confirm ssh --yes
+
+osflash plan prints the plan and changes nothing. Up to the reboot, and until the rescue commits,
+osflash abort undoes everything. osflash status says in each system how far it is.`,
+      )
+      .action(async (options: ApplyVerbOptions) => {
+        const { apply } = await import('./actions/apply.ts')
+        await apply(options, context)
+      })
+  },
+}
