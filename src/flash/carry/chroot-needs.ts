@@ -2,7 +2,7 @@
  * What sshd needs in a root that is not running.
  *
  * 1. /run/sshd, an empty folder of root, where sshd locks itself in.
- * 2. /dev/null and /dev/urandom: device nodes where the root has none; nothing is mounted over /dev,
+ * 2. /dev/null and /dev/urandom: nodes where the root has none; nothing is mounted over /dev,
  *    so nothing of the host is within reach.
  * 3. What was made is removed afterwards, on failure too.
  */

@@ -3,8 +3,8 @@
  *
  * 1. systemd-networkd keeps NAME=VALUE lines below /run/systemd/netif/leases, a file an interface
  *    index; it is gone when the lease is.
- * 2. ISC dhclient appends to dhclient*.leases below /var/lib; the last block of an interface counts,
- *    and only for whose gateway it is: the file outlives the lease.
+ * 2. ISC dhclient appends to dhclient*.leases below /var/lib; the last block of an interface
+ *    counts, and only for whose gateway it is: the file outlives the lease.
  *
  * Pure.
  */

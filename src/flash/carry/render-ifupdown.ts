@@ -4,8 +4,8 @@
  * 1. `auto mac/MAC=osflash0` takes whatever interface has this MAC address and brings it up as the
  *    logical interface osflash0: nothing is renamed, so no udev rule has to win a race.
  *    (Tried with ifupdown of Debian 12 and 13.)
- * 2. One stanza an address; routes come in the last one, when all addresses are there, through `ip`,
- *    because `gateway` can say neither on-link (IPv4) nor source.
+ * 2. One stanza an address; routes come in the last one, when all addresses are there, through
+ *    `ip`, because `gateway` can say neither on-link (IPv4) nor source.
  * 3. Router advertisements are allowed or forbidden in so many words.
  * 4. The file is the whole configuration: it includes no other.
  *
