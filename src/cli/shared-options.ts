@@ -71,7 +71,7 @@ export function size(text: string): number {
   throw new InvalidArgumentError('must be a size such as 10GiB or 512MiB')
 }
 
-function choice<Name extends string>(names: readonly Name[]): (text: string) => Name {
+export function choice<Name extends string>(names: readonly Name[]): (text: string) => Name {
   return (text) => {
     const found = names.find((name) => name === text)
     if (found !== undefined) return found

@@ -13,9 +13,20 @@ import { verb as build } from './build.ts'
 import { verb as inspect } from './inspect.ts'
 import { verb as keygen } from './keygen.ts'
 import { verb as pack } from './pack.ts'
+import { verb as plan } from './plan.ts'
 import { verb as rewrap } from './rewrap.ts'
 import { verb as unpack } from './unpack.ts'
 import type { Verb } from './verb.ts'
 import { verb as verify } from './verify.ts'
 
-export const verbs: readonly Verb[] = [keygen, build, pack, rewrap, inspect, verify, unpack, bench]
+export const verbs: readonly Verb[] = [
+  keygen,
+  build,
+  pack,
+  rewrap,
+  inspect,
+  verify,
+  unpack,
+  bench,
+  plan,
+]
