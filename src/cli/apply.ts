@@ -3,8 +3,7 @@
  *
  * 1. The options of `plan`, and how far to go; what it does is in actions/apply.ts.
  */
-import type { ApplyVerbOptions } from './actions/apply.ts'
-import { flashOptions } from './flash-options.ts'
+import { type FlashVerbOptions, flashOptions } from './flash-options.ts'
 import type { Verb } from './verb.ts'
 
 export const verb: Verb = {
@@ -29,7 +28,7 @@ Examples:
 osflash plan prints the plan and changes nothing. Up to the reboot, and until the rescue commits,
 osflash abort undoes everything. osflash status says in each system how far it is.`,
       )
-      .action(async (options: ApplyVerbOptions) => {
+      .action(async (options: FlashVerbOptions) => {
         const { apply } = await import('./actions/apply.ts')
         await apply(options, context)
       })
