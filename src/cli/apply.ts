@@ -3,7 +3,8 @@
  *
  * 1. The options of `plan`, and how far to go; what it does is in actions/apply.ts.
  */
-import { type FlashVerbOptions, flashOptions } from './flash-options.ts'
+import type { ApplyVerbOptions } from './actions/apply.ts'
+import { flashOptions } from './flash-options.ts'
 import type { Verb } from './verb.ts'
 
 export const verb: Verb = {
@@ -28,7 +29,7 @@ Examples:
 osflash plan prints the plan and changes nothing. Up to the reboot, and until the rescue commits,
 osflash abort undoes everything. osflash status says in each system how far it is.`,
       )
-      .action(async (options: FlashVerbOptions) => {
+      .action(async (options: ApplyVerbOptions) => {
         const { apply } = await import('./actions/apply.ts')
         await apply(options, context)
       })

@@ -15,24 +15,31 @@ import { armRescue } from '../../flash/stage/arm.ts'
 import { fillStage } from '../../flash/stage/stage.ts'
 import { run } from '../../system/run.ts'
 import { formatDuration } from '../../units.ts'
-import { type FlashVerbOptions, planInputOf } from '../flash-options.ts'
+import { type FlashOptions, planInputOf } from '../flash-options.ts'
 import { renderFlashPlan } from '../flash-plan-text.ts'
 import { type TrustFile, trustFilesOf } from '../key-files.ts'
 import { askTyped } from '../typed-word.ts'
 import type { VerbContext } from '../verb.ts'
 
+export interface ApplyVerbOptions extends FlashOptions {
+  readonly yes?: boolean
+  /** False with `--no-reboot`. */
+  readonly reboot?: boolean
+}
+
 /** @throws OsflashError as `makePlan` and `fillStage`; the first OS boots as before then */
-export async function apply(options: FlashVerbOptions, context: VerbContext): Promise<void> {
-  const { input, trust, yes, reboot } = await planInputOf(options, context)
+export async function apply(options: ApplyVerbOptions, context: VerbContext): Promise<void> {
+  const { input, trust } = await planInputOf(options, context)
   await using preflight = await makePlan(input)
   const { plan } = preflight
   if (!context.json) context.stderr.write(renderFlashPlan(plan))
-  if (!yes) await confirmByHand(plan, context)
+  if (!options.yes) await confirmByHand(plan, context)
   const startMs = performance.now()
   await stageAndArm(preflight, { check: input.check, trust: await trustFilesOf(trust), context })
   const seconds = Math.round((performance.now() - startMs) / 1000)
-  tell(context, { plan, seconds, reboots: reboot })
-  if (reboot) await run(['systemctl', 'reboot'])
+  const reboots = options.reboot !== false
+  tell(context, { plan, seconds, reboots })
+  if (reboots) await run(['systemctl', 'reboot'])
 }
 
 /** The serial number, because a name such as vda may be another disk tomorrow. */
