@@ -114,9 +114,8 @@ async function resolverOf(root: string): Promise<Resolver> {
     readResolvConf((await readInside(root, path))?.toString() ?? '')
   const own = await read('/etc/resolv.conf')
   const upstream = await read('/run/systemd/resolve/resolv.conf')
-  return own.hasStub || own.servers.length === 0
-    ? { ...upstream, domains: own.domains.length > 0 ? own.domains : upstream.domains }
-    : own
+  if (upstream.servers.length === 0 || (own.servers.length > 0 && !own.hasStub)) return own
+  return { ...upstream, domains: own.domains.length > 0 ? own.domains : upstream.domains }
 }
 
 const zonedServers = (servers: readonly string[], name: string): string[] =>

@@ -83,9 +83,15 @@ export async function captureCarry(input: CaptureInput = {}): Promise<CapturedCa
       rootKeys,
       ...(hasRootPassword ? { rootShadow } : {}),
     },
-    notes: await notesOf({ system, settings, why, left: hostKeys.length - carried.length }),
+    notes: [
+      ...(hasNameServer(network) ? [] : ['no name server is known but the host itself']),
+      ...(await notesOf({ system, settings, why, left: hostKeys.length - carried.length })),
+    ],
   }
 }
+
+const hasNameServer = ({ dnsServers, interfaces }: Pick<Carry, 'dnsServers' | 'interfaces'>) =>
+  dnsServers.length > 0 || interfaces.some((one) => one.dnsServers.length > 0)
 
 interface NoteFacts {
   readonly system: SystemRoot

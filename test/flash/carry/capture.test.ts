@@ -1,0 +1,226 @@
+import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { readCarry, writeCarry } from '../../../src/flash/carry/capture.ts'
+import { CARRY_FILES } from '../../../src/flash/carry/model.ts'
+import {
+  firstOfEachType,
+  readHostKeys,
+  sshdOrUsual,
+  sshFiles,
+} from '../../../src/flash/carry/ssh-identity.ts'
+import { makeScratch } from '../../../src/system/scratch.ts'
+import {
+  fingerprint,
+  HASH,
+  LOGIN_KEY,
+  makeHostKey,
+  makeHostRoot,
+  staticCarry,
+  write,
+} from './host-root.ts'
+import { asRoot, inNamespace, MAC, makeCable, NIC } from './network-namespace.ts'
+
+describe.skipIf(!asRoot)('as root, in a network namespace', () => {
+  test('a host as a whole: network, name, keys, password', async () => {
+    await using cable = await makeCable()
+    await using host = await makeHostRoot()
+    await cable.onRouter('address add 192.0.2.1/24 dev lan')
+    await cable.onHost(`address add 192.0.2.10/24 dev ${NIC}`)
+    await cable.onHost(`address add 2001:db8::10/64 dev ${NIC}`)
+    await cable.onHost('route add default via 192.0.2.1')
+    await cable.onHost(`route add 10.0.0.0/8 via 203.0.113.1 dev ${NIC} onlink`)
+    await cable.onHost(`-6 route add default via 2001:db8::99 dev ${NIC}`)
+    expect(await inNamespace(cable.host, 'capture', host.path)).toEqual({
+      carry: {
+        format: 'osflash-carry/1',
+        hostname: 'web1.example.net',
+        interfaces: [
+          {
+            kind: 'ethernet',
+            name: NIC,
+            mac: MAC,
+            macIsPermanent: false,
+            dhcp4: false,
+            dhcp6: false,
+            acceptRouterAdvertisements: false,
+            addresses: [
+              { family: 'inet', cidr: '192.0.2.10/24' },
+              { family: 'inet6', cidr: '2001:db8::10/64' },
+            ],
+            routes: [
+              { family: 'inet', destination: 'default', gateway: '192.0.2.1', onLink: false },
+              {
+                family: 'inet',
+                destination: '10.0.0.0/8',
+                gateway: '203.0.113.1',
+                onLink: true,
+              },
+              {
+                family: 'inet6',
+                destination: 'default',
+                gateway: '2001:db8::99',
+                onLink: false,
+                metric: 1_024,
+              },
+            ],
+            dnsServers: [],
+            dnsDomains: [],
+          },
+        ],
+        dnsServers: ['9.9.9.9'],
+        dnsDomains: ['example.net'],
+        // 2001:db8::99 is nobody: only what answered is asked for later.
+        reach: { gateways: ['192.0.2.1'], addresses: ['192.0.2.10', '2001:db8::10'] },
+        hostKeys: [await fingerprint(join(host.path, 'etc/ssh/ssh_host_ed25519_key.pub'))],
+        rootKeys: 1,
+        hasRootPassword: true,
+      },
+      notes: [expect.stringContaining('sshd could not be asked')],
+    })
+  })
+
+  test('dynamic addresses, a link-local gateway and name server', async () => {
+    await using cable = await makeCable()
+    await using host = await makeHostRoot()
+    await write(host.path, '/etc/resolv.conf', `nameserver fe80::53%${NIC}\nnameserver ::1\n`)
+    await rm(join(host.path, 'run'), { recursive: true })
+    await cable.onRouter('address add fe80::1/64 dev lan')
+    await cable.onHost(`address add 10.0.2.15/24 dev ${NIC} valid_lft 900 preferred_lft 900`)
+    await cable.onHost('route add default via 10.0.2.2 proto dhcp metric 1024')
+    await cable.onHost(`-6 route add default via fe80::1 dev ${NIC} metric 7`)
+    expect(await inNamespace(cable.host, 'capture-network', host.path)).toMatchObject({
+      interfaces: [
+        {
+          dhcp4: true,
+          addresses: [],
+          routes: [{ destination: 'default', gateway: 'fe80::1', onLink: false, metric: 7 }],
+          dnsServers: ['fe80::53'],
+        },
+      ],
+      dnsServers: [],
+      reach: { gateways: ['fe80::1'], addresses: [] },
+    })
+  })
+
+  test('a bridge with an address is refused by name', async () => {
+    await using cable = await makeCable()
+    await cable.onHost('link add br0 type bridge')
+    await cable.onHost(`link set ${NIC} master br0`)
+    await cable.onHost('link set br0 up')
+    await cable.onHost('address add 192.0.2.10/24 dev br0')
+    expect(await inNamespace(cable.host, 'capture-network', '/nowhere')).toEqual({
+      code: 'refused',
+      message:
+        'carrying the network: the interface br0, a link of kind bridge cannot be carried yet',
+    })
+  })
+
+  test('the gate: open when addresses and gateways are there, closed when one is not', async () => {
+    await using cable = await makeCable()
+    await using scratch = await makeScratch('gate')
+    const path = join(scratch.path, 'carry.json')
+    await writeFile(path, JSON.stringify(staticCarry()))
+    await cable.onHost(`address add 192.0.2.10/24 dev ${NIC}`)
+    expect(await inNamespace(cable.host, 'reachable', path, '0')).toEqual({
+      code: 'network',
+      message:
+        'reaching what the host reached: 2001:db8::10 is on no interface, 192.0.2.1 does not answer',
+    })
+    const opened = inNamespace(cable.host, 'reachable', path, '60')
+    await cable.onHost(`address add 2001:db8::10/64 dev ${NIC}`)
+    await cable.onRouter('address add 192.0.2.1/24 dev lan')
+    expect(await opened).toBe('reachable')
+  })
+})
+
+describe('SSH', () => {
+  test('keys at other places get their usual names; the certificate goes with its key', async () => {
+    await using host = await makeHostRoot()
+    const root = host.path
+    await makeHostKey(root, 'rsa')
+    await makeHostKey(root, 'ecdsa')
+    await mkdir(join(root, 'keys'))
+    const own = await readFile(join(root, 'etc/ssh/ssh_host_rsa_key'))
+    await writeFile(join(root, 'keys/mine'), own, { mode: 0o600 })
+    await symlink('/keys/mine', join(root, 'etc/ssh/linked'))
+    const paths = ['/etc/ssh/linked', '/etc/ssh/ssh_host_rsa_key', '/etc/ssh/ssh_host_dsa_key']
+    const keys = await readHostKeys({ root }, [...paths, '/etc/ssh/ssh_host_ed25519_key'])
+    expect(keys.map(({ type }) => type)).toEqual(['rsa', 'ed25519'])
+    const certificate = 'ssh-rsa-cert-v01@openssh.com AAAA host\n'
+    const files = sshFiles(firstOfEachType(keys), [certificate])
+    expect(files.map(({ name }) => name)).toEqual([
+      'ssh_host_rsa_key',
+      'ssh_host_rsa_key.pub',
+      'ssh_host_rsa_key-cert.pub',
+      'ssh_host_ed25519_key',
+      'ssh_host_ed25519_key.pub',
+    ])
+    expect(Buffer.from(files[0]?.bytes ?? []).equals(own)).toBe(true)
+  })
+
+  test('the public half comes from the private key, not from a stale .pub', async () => {
+    await using host = await makeHostRoot()
+    const path = join(host.path, 'etc/ssh/ssh_host_ed25519_key.pub')
+    const right = await fingerprint(path)
+    await writeFile(path, 'ssh-ed25519 AAAAstale\n')
+    const [key] = await readHostKeys({ root: host.path }, ['/etc/ssh/ssh_host_ed25519_key'])
+    expect(key?.fingerprint).toBe(right)
+  })
+
+  test('a key with a passphrase is refused, not asked for', async () => {
+    await using host = await makeHostRoot()
+    await makeHostKey(host.path, 'ecdsa', ['-N', 'secret'])
+    const reading = readHostKeys({ root: host.path }, ['/etc/ssh/ssh_host_ecdsa_key'])
+    await expect(reading).rejects.toMatchObject({ code: 'refused' })
+  })
+
+  test('without an sshd to ask, the usual places count, in the home of root', async () => {
+    await using host = await makeHostRoot()
+    await write(host.path, '/etc/passwd', 'daemon:x:1:1::/:\nroot:x:0:0:root:/home/boss:/bin/sh\n')
+    const { settings, why } = await sshdOrUsual({ root: host.path })
+    expect(why).toBeDefined()
+    expect(settings.hostKeys).toEqual(['/etc/ssh/ssh_host_ed25519_key'])
+    expect(settings.rootKeyFiles[0]).toBe('/home/boss/.ssh/authorized_keys')
+  })
+})
+
+describe('the carry folder', () => {
+  const files = {
+    ssh: [{ name: 'ssh_host_rsa_key', bytes: Buffer.from('key') }],
+    rootKeys: `${LOGIN_KEY}\n`,
+    rootShadow: `root:${HASH}:1::::::`,
+  }
+
+  test('what was written is read again, and only root may', async () => {
+    await using scratch = await makeScratch('carry')
+    const folder = join(scratch.path, 'carry')
+    await mkdir(folder)
+    await writeFile(join(folder, 'left-over'), 'of an earlier try')
+    await writeCarry(folder, { carry: staticCarry(), files })
+    expect(await readCarry(folder)).toEqual({ carry: staticCarry(), files })
+    expect((await readdir(folder)).sort()).toEqual(Object.values(CARRY_FILES).sort())
+    const modes = await Promise.all(
+      ['', 'ssh', 'ssh/ssh_host_rsa_key', 'root-shadow', 'carry.json'].map(async (name) => {
+        return ((await stat(join(folder, name))).mode & 0o777).toString(8)
+      }),
+    )
+    expect(modes).toEqual(['700', '700', '600', '600', '600'])
+  })
+
+  test('without a password there is no shadow line', async () => {
+    await using scratch = await makeScratch('carry')
+    const folder = join(scratch.path, 'carry')
+    const carry = staticCarry({ hasRootPassword: false })
+    await writeCarry(folder, { carry, files: { ssh: [], rootKeys: '' } })
+    expect(await readdir(folder)).not.toContain('root-shadow')
+    expect(await readCarry(folder)).toEqual({ carry, files: { ssh: [], rootKeys: '' } })
+  })
+
+  test('missing, or not a carry', async () => {
+    await using scratch = await makeScratch('carry')
+    await expect(readCarry(scratch.path)).rejects.toMatchObject({ code: 'io' })
+    await writeFile(join(scratch.path, 'carry.json'), '{"format":"osflash-carry/9"}')
+    await expect(readCarry(scratch.path)).rejects.toMatchObject({ code: 'format' })
+  })
+})
