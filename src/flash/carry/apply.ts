@@ -31,6 +31,7 @@ import { IFUPDOWN_FILE, renderIfupdown } from './render-ifupdown.ts'
 import {
   NETWORKD_FOLDER,
   NETWORKD_PREFIX,
+  OURS,
   type RenderedFile,
   renderNetworkd,
 } from './render-networkd.ts'
@@ -110,11 +111,12 @@ async function moveAside(root: string, path: string): Promise<void> {
   await removeInside(root, path)
 }
 
-/** The first copy stays: a second try must not take our own file for the image's. */
+/** The first copy stays, and our own file of an earlier try is not taken for the image's. */
 async function keepAside(root: string, path: string): Promise<void> {
   const bytes = await readInside(root, path)
   const aside = `${path}${ASIDE}`
-  if (bytes === undefined || (await existsInside(root, aside))) return
+  if (bytes === undefined || bytes.includes(OURS)) return
+  if (await existsInside(root, aside)) return
   await writeInside(root, { path: aside, bytes, mode: PUBLIC_MODE })
 }
 
@@ -136,7 +138,7 @@ async function applyResolver(root: string, carry: Carry): Promise<void> {
   const search = [...new Set([...carry.dnsDomains, ...domains])]
   if (all.length === 0) return
   const lines = [
-    '# The name servers as osflash found them; osflash wrote this file.',
+    `# The name servers as osflash found them; ${OURS}.`,
     ...(search.length === 0 ? [] : [`search ${search.join(' ')}`]),
     ...all.map((server) => `nameserver ${server}`),
   ]

@@ -13,13 +13,13 @@
  */
 import { interfaceDns } from './carried-dns.ts'
 import type { Carry, CarryInterface, CarryRoute } from './model.ts'
-import type { RenderedFile } from './render-networkd.ts'
+import { OURS, type RenderedFile } from './render-networkd.ts'
 
 export const IFUPDOWN_FILE = '/etc/network/interfaces'
 
 /** The file for all carried interfaces. */
 export function renderIfupdown(carry: Carry): RenderedFile[] {
-  const title = '# The network as osflash found it; osflash wrote this file.\n'
+  const title = `# The network as osflash found it; ${OURS}.\n`
   const loopback = 'auto lo\niface lo inet loopback\n'
   const stanzas = carry.interfaces.map((one, index) => interfaceText(carry, one, index))
   return [{ path: IFUPDOWN_FILE, text: [title + loopback, ...stanzas].join('\n') }]

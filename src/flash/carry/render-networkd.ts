@@ -20,6 +20,8 @@ export interface RenderedFile {
   readonly text: string
 }
 
+/** Stands in the first line of each file; what has it is no file of the image. */
+export const OURS = 'osflash wrote this file'
 export const NETWORKD_FOLDER = '/etc/systemd/network'
 /** Names below this sort before ours. */
 export const NETWORKD_PREFIX = '05-osflash-'
@@ -56,7 +58,7 @@ function interfaceText(carry: Carry, one: CarryInterface): string {
     ...one.routes.map(routeSection),
     ...dhcpSections(one),
   ]
-  const title = `# ${one.name} as osflash found it; osflash wrote this file.\n`
+  const title = `# ${one.name} as osflash found it; ${OURS}.\n`
   return [title, ...sections.filter((text) => text !== '')].join('\n')
 }
 
