@@ -16,10 +16,11 @@ import { checkNothingUnderWay, checkSystem } from './check-host.ts'
 
 /**
  * Keeps every other `plan`, `apply` away until it is disposed of.
+ * @param host other than the default only in tests
  * @throws OsflashError `refused` while another process has it
  */
-export const holdReplacement = (): Promise<AsyncDisposable> =>
-  holdLock('osflash: replacement of this host', 'replacing the operating system')
+export const holdReplacement = (host = 'this host'): Promise<AsyncDisposable> =>
+  holdLock(`osflash: replacement of ${host}`, 'replacing the operating system')
 
 /** @throws OsflashError `refused` when a run is armed or further; `format`, `io` */
 export async function checkNoRun(): Promise<void> {
