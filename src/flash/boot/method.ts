@@ -10,7 +10,7 @@
  */
 import type { Target } from '../../unpack/target.ts'
 
-/** What `disarm` needs to make the boot configuration byte-identical; plain JSON, kept on the store. */
+/** What `disarm` needs to make the boot configuration byte-identical; plain JSON, on the store. */
 export type ArmBackup = Readonly<Record<string, string | number | boolean | null>>
 
 export interface FirstOsBoot {

@@ -16,36 +16,18 @@ import { openFileSource } from '../../deliver/file.ts'
 import { type Certificate, readCertificates } from '../../encrypt/keys.ts'
 import { verifyDetached } from '../../encrypt/signature.ts'
 import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
-import type { Emit } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { run } from '../../system/run.ts'
 import { type CheckSignatures, openImage } from '../../unpack/image.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
-import type { RescueBoot } from '../boot/method.ts'
 import { reachable } from '../carry/check.ts'
-import type { Carry } from '../carry/model.ts'
 import { resolveDisk } from '../host/disks.ts'
 import { manifestDigest } from '../image-places.ts'
 import { STORE } from '../places.ts'
-import type { FlashPlan } from '../plan/plan.ts'
 import { furnishTarget } from './furnish.ts'
+import type { RescueHost } from './host.ts'
 import type { RescueActs } from './machine.ts'
 import { forgetPartitions, wipeDisk } from './wipe.ts'
-
-export interface RescueHost {
-  readonly plan: FlashPlan
-  readonly planDigest: string
-  /** Where the store is mounted. */
-  readonly store: string
-  readonly storeUuid: string
-  readonly rescueRootUuid: string
-  readonly carry: Carry
-  readonly boot: RescueBoot
-  /** True when an operator asked for this run: nobody is asked for GO again. */
-  readonly isManned: boolean
-  readonly emit: Emit
-  readonly signal?: AbortSignal
-}
 
 /** Seconds that a switch may take to let traffic through. */
 const GATE_SECONDS = 180
@@ -55,8 +37,8 @@ export function rescueActs(host: RescueHost): RescueActs {
   return {
     hasGuard: () => boot.hasGuard(),
     rehearse: () => rehearse(host),
-    guard: async () => {
-      await resolveDisk(plan.disk, { tableId: 'check' })
+    guard: async (isFirst) => {
+      await resolveDisk(plan.disk, { tableId: isFirst ? 'check' : 'ignore' })
       await boot.check()
       await boot.guard()
     },

@@ -18,7 +18,7 @@ import { mountPartition } from '../mounted-root.ts'
 import { STORE } from '../places.ts'
 import { injectTrial } from '../trial/inject.ts'
 import { parseSequences } from '../trial/sequences.ts'
-import type { RescueHost } from './acts.ts'
+import type { RescueHost } from './host.ts'
 
 const MOUNT_POINT = '/run/osflash/target'
 

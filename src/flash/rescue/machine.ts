@@ -29,8 +29,11 @@ export interface RescueActs {
   hasGuard(): Promise<boolean>
   /** Same reachability as before, and GO where one is asked for. Throws when not. */
   rehearse(): Promise<void>
-  /** Puts the guard in place and reads it back. */
-  guard(): Promise<void>
+  /**
+   * Puts the guard in place and reads it back.
+   * @param isFirst the disk is still the first OS's, and must be exactly that of the plan
+   */
+  guard(isFirst: boolean): Promise<void>
   wipe(): Promise<void>
   /** Writes the target's disk; goes on from a checkpoint. */
   unpack(): Promise<void>
@@ -76,11 +79,9 @@ export async function runRescue(run: RescueRun): Promise<RescueOutcome> {
     const step = STEPS[state]
     if (step === undefined) {
       if (state !== 'held' || !run.retry) return stay(run, error)
-      await retryFrom(run)
-      continue
     }
     try {
-      const outcome = await step(run)
+      const outcome = await (step ?? tryAgain)(run)
       if (outcome !== undefined) return outcome
     } catch (failure) {
       const outcome = await fail(run, failure)
@@ -123,7 +124,7 @@ async function enterRehearsal({ journal }: RescueRun): Promise<undefined> {
 async function commit(run: RescueRun): Promise<undefined> {
   const { acts, emit } = run
   if (!(await acts.hasGuard())) await inPhase(emit, 'rehearsing', () => acts.rehearse())
-  return act(run, 'committing', { work: acts.guard, next: 'committed' })
+  return act(run, 'committing', { work: () => acts.guard(true), next: 'committed' })
 }
 
 async function startFlashing({ journal }: RescueRun): Promise<undefined> {
@@ -171,8 +172,10 @@ async function act(run: RescueRun, phase: string, { work, next }: Work): Promise
   await run.journal.write({ state: next })
 }
 
-async function retryFrom({ journal, emit }: RescueRun): Promise<void> {
+/** A target that was confirmed in half may have taken the guard's place. */
+async function tryAgain({ journal, acts, emit }: RescueRun): Promise<undefined> {
   emit({ event: 'note', text: 'trying again: the disk is wiped and written from its start' })
+  if (!(await acts.hasGuard())) await acts.guard(false)
   await journal.write({ state: 'committed', attempts: { flash: 0, trial: 0 } })
 }
 
@@ -189,6 +192,10 @@ async function fail(run: RescueRun, failure: unknown): Promise<RescueOutcome | u
       await journal.write({ state: 'wiped', error: clipped(error) })
       return undefined
     }
+  }
+  if (state === 'held') {
+    await journal.write({ state, error: clipped(error) })
+    return stay(run, error)
   }
   const early = state === 'staged' || state === 'armed' || state === 'rehearsal'
   // Where the disk cannot be asked: a reboot ends in the first OS, or here again and stays.

@@ -203,6 +203,16 @@ describe('the rescue', () => {
     },
   )
 
+  it('puts a guard that is gone in place again before it tries again, or holds', async () => {
+    const host = new Host('held')
+    host.faults = [{ at: 'guard', when: 'before', what: 'error' }]
+    expect(await host.boot({ retry: true })).toBe('held')
+    expect(host.done).toEqual([])
+    expect(host.record.state).toBe('held')
+    expect(await host.boot({ retry: true })).toBe('rebooting')
+    expect(host.done).toEqual(WHOLE.slice(1))
+  })
+
   it('tries the flashing three times, then holds', async () => {
     const host = new Host()
     host.faults = [{ at: 'unpack', when: 'after', what: 'error', times: 2 }]
