@@ -80,7 +80,8 @@ export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
     emit,
     ...rest,
   }
-  return runRescue({
+  // Awaited here: the store stays mounted and the lock held until then.
+  return await runRescue({
     journal: told(journal, plan, emit),
     acts: rescueActs(host),
     confirm: plan.confirm.how,
