@@ -54,7 +54,7 @@ own_disk() {
     return 1
   fi
   id=$(table_id "$disk")
-  if [ "$id" != "$(printf '%s' "$TABLE_ID" | tr A-F a-f)" ]; then
+  if [ -z "$id" ] || [ "$id" != "$(printf '%s' "$TABLE_ID" | tr A-F a-f)" ]; then
     fail "$disk has the table id \${id:-none}, not $TABLE_ID: boot code not written"
     return 1
   fi

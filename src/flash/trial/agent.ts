@@ -8,7 +8,8 @@
  *    the store, secrets erased, grub.cfg restored, unit disabled. In this order:
  *    - cut before the boot structures: the rescue boots, sees no `confirmed`, holds;
  *    - cut after them: the target boots, the agent sees its mark and goes on without checks.
- * 3. The clock is /proc/uptime; the time of day may jump.
+ * 3. The time counts from the start of the kernel, so that an agent that is started again has no
+ *    more of it; the time of day may jump.
  *
  * Runs in dash and busybox ash, with dd, od, sed, find, mount, ip, ping or ssh-keyscan, and
  * ssh-keygen. Not promised: going back when the kernel hangs; that is the watchdog's.
@@ -28,7 +29,7 @@ PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL
 
-DISK=
+DISK='' TABLE_ID='' TARGET_ENTRY='' RESCUE_ENTRY=''
 EFIVARS=/sys/firmware/efi/efivars
 FORCE_AFTER_SECONDS=60
 # shellcheck source=/dev/null
@@ -182,9 +183,8 @@ give_up() {
 
 run() {
   # For a target whose boot loader is not told.
-  echo 30 >/proc/sys/kernel/panic
-  echo 1 >/proc/sys/kernel/panic_on_oops
-  end=$(($(now) + WITHIN_SECONDS))
+  echo 30 2>/dev/null >/proc/sys/kernel/panic
+  echo 1 2>/dev/null >/proc/sys/kernel/panic_on_oops
   told=
   while :; do
     [ -e "$RUN/confirmed" ] && exit 0
@@ -202,7 +202,7 @@ run() {
     fi
     [ "$REASONS" = "$told" ] || say "waiting: $REASONS"
     told=$REASONS
-    [ "$(now)" -ge "$end" ] && break
+    [ "$(now)" -ge "$WITHIN_SECONDS" ] && break
     sleep 2
   done
   # An operator may be confirming right now.

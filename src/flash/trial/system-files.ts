@@ -3,7 +3,7 @@
  *
  * 1. The unit starts before anything can fail, survives emergency mode and shutdown: the agent
  *    must still be there to force a reboot that hangs. It has no [Install] part, so presets of a
- *    first boot leave its link alone.
+ *    first boot leave its link alone. Started again it goes on where it was.
  * 2. `osflash` in the target is the program of the stage's rescue root, which is mounted read-only
  *    where nobody else sees it and is gone when the program ends.
  * 3. `osflash cleanup` runs from a copy: it erases the disk that it would run from.
@@ -20,8 +20,8 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStart=${TARGET.agent} run
-Restart=on-abnormal
-RestartSec=2
+Restart=on-failure
+RestartSec=30
 OOMScoreAdjust=-1000
 StandardOutput=journal+console
 StandardError=journal+console
