@@ -22,6 +22,8 @@ const statusSchema = z.object({
   system: z.string(),
   state: z.string(),
   error: z.optional(z.string()),
+  failed: z.boolean(),
+  notes: z.array(z.string()),
 })
 export type Status = z.infer<typeof statusSchema>
 
@@ -33,11 +35,18 @@ export async function bringProgram(host: Host, server: FileServer): Promise<void
      tar --zstd -xf /opt/osflash.tar.zst -C /opt/osflash --strip-components=1
      rm /opt/osflash.tar.zst`,
   )
-  const { signerCert, recipientKey, strangerKey, strangerCert } = host.keys
-  await putFile(host, `${KEYS}/signer.pub`, await readFile(signerCert))
-  await putFile(host, `${KEYS}/recipient.key`, await readFile(recipientKey))
+  await bringKeys(host)
+  const { strangerKey, strangerCert } = host.keys
   await putFile(host, `${KEYS}/stranger.key`, await readFile(strangerKey))
   await putFile(host, `${KEYS}/stranger.pub`, await readFile(strangerCert))
+}
+
+/** Brings the keys that images are read with; returns the options that name them. */
+export async function bringKeys(host: Host): Promise<string> {
+  const { signerCert, recipientKey } = host.keys
+  await putFile(host, `${KEYS}/signer.pub`, await readFile(signerCert))
+  await putFile(host, `${KEYS}/recipient.key`, await readFile(recipientKey))
+  return `--trust ${KEYS}/signer.pub --identity ${KEYS}/recipient.key`
 }
 
 /** Writes a file of the guest, for root alone; its folder is made. */

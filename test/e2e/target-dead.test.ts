@@ -1,0 +1,87 @@
+import { expect, test } from 'vitest'
+import type { Host } from './host.ts'
+import type { FileServer } from './http-server.ts'
+import { image, imageFileName, type Variant } from './images.ts'
+import { applyDone, bringKeys, startApply, status, waitForState } from './operator.ts'
+import { beginWith, bootFirstOs, LIMIT } from './takeover.ts'
+
+const CONFIRM_WITHIN = 60
+/** A trial with everything that belongs to it: two boots and the time to confirm. */
+const HELD_WITHIN = LIMIT.flash + LIMIT.boot + CONFIRM_WITHIN
+
+interface DeadTarget extends Variant {
+  readonly says: RegExp
+}
+
+/** Moves the host to another address, a moment after it has the right one. */
+const MOVE = `cat > /usr/local/sbin/move <<'END'
+#!/bin/sh
+sleep 2
+for path in /sys/class/net/e*; do
+  ip addr flush dev "\${path##*/}" scope global
+  ip addr add 10.0.2.99/24 dev "\${path##*/}"
+done
+END
+chmod 755 /usr/local/sbin/move
+cat > /etc/systemd/system/move.service <<'END'
+[Unit]
+Wants=network-online.target
+After=network-online.target
+Before=ssh.service
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/move
+[Install]
+WantedBy=multi-user.target
+END
+systemctl enable move.service`
+
+const DEAD: readonly DeadTarget[] = [
+  {
+    name: 'panics',
+    scripts: [
+      `rm /usr/sbin/init; printf '#!/bin/sh\\nexit 1\\n' > /usr/sbin/init`,
+      'chmod 755 /usr/sbin/init',
+    ],
+    says: /did not (start|confirm)/,
+  },
+  { name: 'no-sshd', scripts: ['systemctl mask ssh.service ssh.socket'], says: /ssh/i },
+  { name: 'wrong-address', scripts: [MOVE], says: /address|gateway/ },
+]
+
+test('three dead targets: the rescue holds each time, and the fourth is let in', async () => {
+  const [first, ...others] = DEAD
+  await using began = await beginWith(
+    { name: 'target-dead', firmware: 'bios' },
+    first === undefined ? {} : { target: first },
+  )
+  await bootFirstOs(began)
+  const { host, server, images } = began
+  await startApply(host, images, { 'confirm-within': String(CONFIRM_WITHIN) })
+  if ((await applyDone(host, LIMIT.staging)) !== 'away') await host.waitForSilence(LIMIT.away)
+  await host.waitFor('rescue', { seconds: LIMIT.away })
+  for (const dead of DEAD) {
+    await expectHeld(host, dead)
+    const next = others[DEAD.indexOf(dead)]
+    await resumeWith(host, server, next ?? { name: '' })
+  }
+  await host.waitFor('target', { seconds: HELD_WITHIN })
+  await waitForState(host, ['confirmed'], LIMIT.confirm)
+  expect((await host.ssh('. /etc/os-release; echo $VERSION_ID')).trim()).toBe('13')
+})
+
+async function expectHeld(host: Host, dead: DeadTarget): Promise<void> {
+  const latest = host.seen.findLast(({ system }) => system === 'rescue')
+  await host.waitFor('rescue', { seconds: HELD_WITHIN, notBoot: latest?.bootId ?? '' })
+  await waitForState(host, ['held'], LIMIT.confirm)
+  const said = await status(host)
+  expect(said, dead.name).toMatchObject({ system: 'rescue', state: 'held', exitStatus: 3 })
+  expect(said.error, dead.name).toMatch(dead.says)
+}
+
+async function resumeWith(host: Host, server: FileServer, variant: Variant): Promise<void> {
+  const path = await image('target-debian-13', variant)
+  const keys = await bringKeys(host)
+  const words = `resume --target ${server.offer(path, imageFileName(path))} ${keys}`
+  await host.ssh(`systemd-run --quiet --collect --unit=e2e-resume osflash ${words}`)
+}
