@@ -12,6 +12,7 @@ import { verb as abort } from './abort.ts'
 import { verb as apply } from './apply.ts'
 import { verb as bench } from './bench.ts'
 import { verb as build } from './build.ts'
+import { verb as cleanup } from './cleanup.ts'
 import { verb as confirm } from './confirm.ts'
 import { verb as go } from './go.ts'
 import { verb as hold } from './hold.ts'
@@ -27,6 +28,16 @@ import type { Verb } from './verb.ts'
 import { verb as verify } from './verify.ts'
 
 const images: readonly Verb[] = [keygen, build, pack, rewrap, inspect, verify, unpack, bench]
-const replacement: readonly Verb[] = [plan, apply, status, go, hold, abort, resume, confirm]
+const replacement: readonly Verb[] = [
+  plan,
+  apply,
+  status,
+  go,
+  hold,
+  abort,
+  resume,
+  confirm,
+  cleanup,
+]
 
 export const verbs: readonly Verb[] = [...images, ...replacement]

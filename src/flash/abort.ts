@@ -8,16 +8,15 @@
  * 4. The journal says `aborted`; one that cannot be read is removed, so that apply can begin anew.
  * 5. What the first OS remembers goes last: a cut before that leaves something to abort again.
  */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as z from 'zod/mini'
-import { errnoOf, ioError, OsflashError } from '../errors.ts'
-import type { ArmBackup, FirstOsBoot } from './boot/method.ts'
+import { OsflashError } from '../errors.ts'
+import { readBackup } from './arm-backup.ts'
+import type { FirstOsBoot } from './boot/method.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
 import { openJournal } from './journal.ts'
-import { FIRST_OS, STORE } from './places.ts'
+import { FIRST_OS, STORE, STORE_MOUNT } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import type { State } from './states.ts'
 import { isStoreMissing, mountStore, readPlan } from './store.ts'
@@ -32,13 +31,8 @@ const ABORTABLE: readonly State[] = [
   'aborted',
 ]
 
-const backupSchema = z.record(
-  z.string(),
-  z.nullable(z.union([z.string(), z.number(), z.boolean()])),
-)
-
 export interface AbortOptions {
-  readonly makeBoot: (plan: FlashPlan) => Promise<FirstOsBoot>
+  readonly makeBoot: (plan: FlashPlan) => Promise<Pick<FirstOsBoot, 'disarm'>>
   /** Root of the system; other than `/` only in tests. */
   readonly root?: string
 }
@@ -52,7 +46,8 @@ export async function abortRun({ makeBoot, root = '/' }: AbortOptions): Promise<
   const found = await findStore(root)
   if (found === undefined) return false
   if (found.system !== 'first-os') throw tooLate(`this is the ${found.system}`)
-  const mounted = await mountStore({ uuid: found.storeUuid }).catch(async (error: unknown) => {
+  const at = join(root, STORE_MOUNT)
+  const mounted = await mountStore({ uuid: found.storeUuid, at }).catch(async (error: unknown) => {
     // On a disk without a store nothing was armed yet; a disk that is gone must come back first.
     const isUnfilled = isStoreMissing(error) && found.stage !== undefined
     if (!isUnfilled) throw error
@@ -87,22 +82,6 @@ async function undo(
   if (journal === undefined) {
     for (const name of STORE.journal) await removeFileSafely(join(store, name))
   } else if (state !== undefined && state !== 'preflight') await journal.write({ state: 'aborted' })
-}
-
-/** `undefined` when nothing was armed yet. */
-async function readBackup(path: string): Promise<ArmBackup | undefined> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (cause) {
-    if (errnoOf(cause) === 'ENOENT') return undefined
-    throw ioError(`reading ${path}`, cause)
-  }
-  try {
-    return backupSchema.parse(JSON.parse(text))
-  } catch (cause) {
-    throw new OsflashError('format', `reading ${path}: it is not what osflash saved`, { cause })
-  }
 }
 
 function tooLate(why: string): OsflashError {

@@ -74,7 +74,8 @@ export async function readStatus({ isArmed, root = '/' }: StatusOptions): Promis
     return { ...none, system, notes: [note] }
   }
   await using store = mounted
-  return statusOf(store.path, system, isArmed)
+  // Awaited here: the store stays mounted until then.
+  return await statusOf(store.path, system, isArmed)
 }
 
 function whenMissing(error: unknown): undefined {

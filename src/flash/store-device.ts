@@ -5,12 +5,12 @@
  *    superblock (Documentation/filesystems/ext4/globals.rst: at byte 1024; 0x38 and 0x68).
  *    blkid answers from a cache, /dev/disk/by-uuid from what udev once saw; both show one of two.
  * 2. A device with holders (multipath, device mapper) stands for nothing: the holder counts.
- * 3. What is mounted is it. Else a loop device over a disk is only another view of that disk's
- *    partition, and does not count.
- * 4. Two that are left are a clone: nobody can say which is meant, so both are refused.
+ * 3. A loop device over a disk is only another view of a partition of it. Of the two the one that
+ *    is mounted is taken: a file system must not be mounted through both.
+ * 4. The same UUID on two disks is a clone: nobody can say which is meant, so both are refused.
  */
-import { open, readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open, readdir, readFile, realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { OsflashError } from '../errors.ts'
 
 const SYSFS = '/sys/class/block'
@@ -42,31 +42,55 @@ export interface Mount {
  * @throws OsflashError `refused` when there is none, or more than one
  */
 export async function findStoreDevice(uuid: string): Promise<StoreDevice> {
-  const mounts = await readMounts()
-  const found: (StoreDevice & { readonly isView: boolean })[] = []
-  for (const name of (await readdir(SYSFS)).sort()) {
-    const path = `/dev/${name.replaceAll('!', '/')}`
-    if (!(await isCandidate(name)) || (await ext4Uuid(path)) !== uuid) continue
-    const number = await readText(name, 'dev')
-    const own = mounts.filter(({ device }) => device === number)
-    const backing = await readText(name, 'loop/backing_file')
-    found.push({ path, mounts: own, isView: backing.startsWith('/dev/') })
+  const found = await candidates(uuid)
+  const disks = new Set(found.map(({ disk }) => disk))
+  const own = found.filter(({ isView }) => !isView)
+  if (disks.size > 1 || own.length > 1) {
+    const paths = found.map(({ path }) => path).join(', ')
+    throw new OsflashError('refused', `finding the store ${uuid}: ${paths} all have it`, {
+      hints: ['one is a copy of the other: disconnect the copy'],
+    })
   }
-  const mounted = found.filter((device) => device.mounts.length > 0)
-  const [device, ...more] = mounted.length > 0 ? mounted : found.filter(({ isView }) => !isView)
+  const device = found.find(({ mounts }) => mounts.length > 0) ?? own[0] ?? found[0]
   if (device === undefined) {
     throw new OsflashError('refused', `finding the store ${uuid}: no device has this file system`, {
       data: { found: 0 },
       hints: ['blkid lists those that are there; is the stage disk connected?'],
     })
   }
-  if (more.length > 0) {
-    const paths = [device, ...more].map(({ path }) => path).join(', ')
-    throw new OsflashError('refused', `finding the store ${uuid}: ${paths} all have it`, {
-      hints: ['one is a copy of the other: disconnect the copy'],
-    })
-  }
   return { path: device.path, mounts: device.mounts }
+}
+
+interface Candidate extends StoreDevice {
+  /** Kernel name of the disk that it lies on. */
+  readonly disk: string
+  /** A loop device over a part of a disk. */
+  readonly isView: boolean
+}
+
+async function candidates(uuid: string): Promise<Candidate[]> {
+  const found: (Omit<Candidate, 'mounts'> & { readonly number: string })[] = []
+  for (const name of (await readdir(SYSFS)).sort()) {
+    const path = `/dev/${name.replaceAll('!', '/')}`
+    if (!(await isCandidate(name)) || (await ext4Uuid(path)) !== uuid) continue
+    const number = await readText(name, 'dev')
+    const backing = await readText(name, 'loop/backing_file')
+    const isView = backing.startsWith('/dev/')
+    const disk = await diskOf(isView ? basename(backing) : name)
+    found.push({ path, number, disk, isView })
+  }
+  const mounts = await readMounts()
+  return found.map(({ number, ...device }) => ({
+    ...device,
+    mounts: mounts.filter((mount) => mount.device === number),
+  }))
+}
+
+/** The folder of a partition lies in that of its disk. */
+async function diskOf(name: string): Promise<string> {
+  const folder = await realpath(join(SYSFS, name)).catch(() => name)
+  const isPartition = (await readText(name, 'partition')) !== ''
+  return basename(isPartition ? dirname(folder) : folder)
 }
 
 async function isCandidate(name: string): Promise<boolean> {

@@ -4,15 +4,15 @@
  * 1. `makeStore` makes it, with every feature named, so that an old kernel can mount it whatever
  *    the host's mke2fs.conf says. No block is left to be initialised later.
  * 2. `mountStore` finds it by UUID (store-device.ts). Where it is mounted already, that mount is
- *    used, and stays. Whoever only reads gets a mount of their own, so that a short look never
- *    takes away the mount of a run.
+ *    used, and stays. Whoever only reads gets a mount of their own, so that a short look and a
+ *    run never take each other's mount away.
  * 3. Leaving the block unmounts what was mounted here; that flushes the file system.
  * 4. `readPlan` gives the plan that the journal pinned, or none.
  *
  * Not promised: unmounting after SIGKILL.
  */
-import { mkdir, readFile, rmdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, mkdtemp, readFile, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ioError, OsflashError } from '../errors.ts'
 import { type Argv, run } from '../system/run.ts'
@@ -54,39 +54,60 @@ export interface Store extends AsyncDisposable {
  * @throws OsflashError `refused` (no such device, several, another mount is in the way), `process`
  */
 export async function mountStore(options: MountStoreOptions): Promise<Store> {
-  const { uuid, readOnly = false } = options
-  const at = options.at ?? (readOnly ? `${STORE_MOUNT}-${process.pid}` : STORE_MOUNT)
+  const { uuid, at = STORE_MOUNT, readOnly = false } = options
   const { path: device, mounts } = await findStoreDevice(uuid)
-  const there = mounts.find(({ place }) => place === at) ?? (readOnly ? mounts.at(-1) : undefined)
-  const inTheWay = (await readMounts()).findLast(({ place }) => place === at)
-  if (inTheWay !== undefined && inTheWay.device !== there?.device) {
+  if (readOnly && options.at === undefined) return mountAside(device)
+  const there = mounts.find(({ place }) => place === at)
+  if (there === undefined) return mountAt(device, at, readOnly)
+  if (there.readOnly && !readOnly) await run(['mount', '-o', 'remount,rw', at])
+  return { path: at, device, [Symbol.asyncDispose]: async () => {} }
+}
+
+async function mountAside(device: string): Promise<Store> {
+  const at = await makeFolder(dirname(STORE_MOUNT), () => mkdtemp(`${STORE_MOUNT}-`))
+  try {
+    const store = await mountAt(device, at, true)
+    return {
+      ...store,
+      [Symbol.asyncDispose]: async () => {
+        await store[Symbol.asyncDispose]()
+        await rmdir(at).catch(() => undefined)
+      },
+    }
+  } catch (error) {
+    await rmdir(at).catch(() => undefined)
+    throw error
+  }
+}
+
+async function mountAt(device: string, at: string, readOnly: boolean): Promise<Store> {
+  if ((await readMounts()).some(({ place }) => place === at)) {
     throw new OsflashError('refused', `mounting the store at ${at}: something is mounted there`, {
       hints: [`umount ${at}`],
     })
   }
-  if (there !== undefined) {
-    if (there.readOnly && !readOnly) await run(['mount', '-o', 'remount,rw', there.place])
-    return { path: there.place, device, [Symbol.asyncDispose]: async () => {} }
-  }
-  await mkdir(at, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-    throw ioError(`making ${at}`, cause)
-  })
-  const mode = readOnly ? 'ro' : 'rw'
-  await untilFree(`mounting ${device}`, [
+  await makeFolder(at, async () => at)
+  const mount = (mode: string): Argv => [
     'mount',
-    '-t',
-    'ext4',
-    '-o',
-    `${mode},${OPTIONS}`,
+    ...['-t', 'ext4', '-o', `${mode},${OPTIONS}`, device, at],
+  ]
+  // What is mounted for writing elsewhere can only be mounted so again.
+  const modes = readOnly ? ['ro', 'rw'] : ['rw']
+  await untilFree(`mounting ${device}`, modes.map(mount))
+  return {
+    path: at,
     device,
-    at,
-  ])
-  return { path: at, device, [Symbol.asyncDispose]: () => unmount(at) }
+    [Symbol.asyncDispose]: () => untilFree(`unmounting ${at}`, [['umount', at]]),
+  }
 }
 
-async function unmount(at: string): Promise<void> {
-  await untilFree(`unmounting ${at}`, ['umount', at])
-  if (at !== STORE_MOUNT) await rmdir(at).catch(() => undefined)
+async function makeFolder(path: string, then: () => Promise<string>): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    return await then()
+  } catch (cause) {
+    throw ioError(`making a folder in ${path}`, cause)
+  }
 }
 
 /** Whether an error of `mountStore` means that no device has the store. */
@@ -94,12 +115,16 @@ export const isStoreMissing = (error: unknown): boolean =>
   error instanceof OsflashError && error.data.found === 0
 
 /** A short look of another osflash, or a udev rule, is waited for. */
-async function untilFree(doing: string, argv: Argv): Promise<void> {
+async function untilFree(doing: string, attempts: readonly Argv[]): Promise<void> {
   for (let waited = 0; ; waited += BUSY_STEP_MS) {
-    const { status, stderrTail } = await run(argv, { statuses: [0, MOUNT_FAILED] })
-    if (status === 0) return
-    if (waited >= BUSY_MS_MAX || !/busy|already mounted/.test(stderrTail)) {
-      throw new OsflashError('process', `${doing}: ${stderrTail.trim()}`, {
+    let said = ''
+    for (const argv of attempts) {
+      const { status, stderrTail } = await run(argv, { statuses: [0, MOUNT_FAILED] })
+      if (status === 0) return
+      said = stderrTail.trim()
+    }
+    if (waited >= BUSY_MS_MAX || !/busy|already mounted/.test(said)) {
+      throw new OsflashError('process', `${doing}: ${said}`, {
         hints: ['fuser -vm shows who uses it', 'run as root'],
       })
     }

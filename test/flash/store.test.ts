@@ -1,4 +1,7 @@
-import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createJournal } from '../../src/flash/journal.ts'
@@ -11,14 +14,6 @@ import { MIB } from '../../src/units.ts'
 import { flashPlan } from './flash-plan.ts'
 
 const isRoot = process.getuid?.() === 0
-let serial = 0
-
-/** No two tests, in whatever process, may have the same UUID: all devices are looked at. */
-function freshUuid(): string {
-  serial += 1
-  const hex = (n: number, digits: number): string => n.toString(16).padStart(digits, '0')
-  return `05f1a500-${hex(serial, 4)}-4000-8000-${hex(process.pid, 12)}`
-}
 
 async function scratchFolder(): Promise<string> {
   const scratch = await makeScratch('store-test', '/var/tmp')
@@ -48,7 +43,7 @@ async function madeStore(): Promise<Made> {
   await writeFile(file, '')
   await truncate(file, 16 * MIB)
   const device = await loopDevice(file)
-  const uuid = freshUuid()
+  const uuid = randomUUID()
   await makeStore({ device, uuid, label: STORE_LABEL })
   return { folder, file, device, uuid, at: join(folder, 'at') }
 }
@@ -96,17 +91,21 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     expect(await mountsAt(at)).toHaveLength(1)
   })
 
-  test('who only reads uses the mount of who writes', async () => {
+  test('who writes and who only reads do not need each other', async () => {
     const { uuid, at } = await madeStore()
-    await using writer = await mountStore({ uuid, at })
-    await using reader = await mountStore({ uuid, readOnly: true })
-    expect(reader.path).toBe(writer.path)
+    const writer = await mountStore({ uuid, at })
+    await writeFile(join(writer.path, STORE.go), 'yes')
+    await using one = await mountStore({ uuid, readOnly: true })
+    const other = await mountStore({ uuid, readOnly: true })
+    await writer[Symbol.asyncDispose]()
+    await other[Symbol.asyncDispose]()
+    expect(await readFile(join(one.path, STORE.go), 'utf8')).toBe('yes')
   })
 
   test('who only reads is no obstacle for long', async () => {
     const { uuid, at } = await madeStore()
     const reader = await mountStore({ uuid, readOnly: true })
-    expect(reader.path).not.toBe(at)
+    expect(reader.path).toMatch(/^\/run\/osflash\/store-/)
     const writer = mountStore({ uuid, at })
     await reader[Symbol.asyncDispose]()
     await using store = await writer
@@ -143,6 +142,30 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     expect(await mountsAt(at)).toEqual([])
   })
 
+  test('nor is the mounted one taken for the only one', async () => {
+    const { uuid, at, file, folder } = await madeStore()
+    await using _store = await mountStore({ uuid, at })
+    const copy = join(folder, 'copy')
+    await run(['cp', '--sparse=always', file, copy])
+    await loopDevice(copy)
+    await expect(mountStore({ uuid, at })).rejects.toMatchObject({ code: 'refused' })
+  })
+
+  test('is looked at while another mount namespace writes to it', async () => {
+    const { uuid, at, device } = await madeStore()
+    await mkdir(at)
+    const mounting = `mount ${device} ${at} && touch ${at}/go && echo ready && read -r _`
+    const child = spawn('unshare', ['-m', 'sh', '-c', mounting])
+    const ended = once(child, 'exit')
+    onTestFinished(async () => {
+      child.stdin.end()
+      await ended
+    })
+    await once(child.stdout, 'data')
+    await using store = await mountStore({ uuid, readOnly: true })
+    expect(await readdir(store.path)).toContain(STORE.go)
+  })
+
   test('another view of the same disk is no second one', async () => {
     const { uuid, at, device } = await madeStore()
     const view = await loopDevice(device)
@@ -160,7 +183,7 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
       await run(['umount', at])
     })
     await using store = await mountStore({ uuid, readOnly: true })
-    expect(store).toMatchObject({ device: view, path: at })
+    expect(store.device).toBe(view)
   })
 
   test('a damaged file system is not mounted, and nothing is left', async () => {
@@ -173,7 +196,7 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
 })
 
 test('a store that is not there is refused by its UUID', async () => {
-  const uuid = freshUuid()
+  const uuid = randomUUID()
   await expect(mountStore({ uuid })).rejects.toMatchObject({
     code: 'refused',
     message: expect.stringContaining(uuid),

@@ -1,0 +1,17 @@
+/**
+ * What `osflash abort` does: undoes a replacement, and says so.
+ */
+import { abortRun } from '../../flash/abort.ts'
+import { holdReplacement } from '../../flash/plan/run-state.ts'
+import { firstOsBoot } from '../first-os-boot.ts'
+import type { VerbContext } from '../verb.ts'
+
+/** @throws OsflashError `refused` in the rescue, in the target, and behind the guard */
+export async function abort({ json, stdout }: VerbContext): Promise<void> {
+  await using _lock = await holdReplacement()
+  const wasThere = await abortRun({ makeBoot: firstOsBoot })
+  const said = wasThere
+    ? 'aborted: the boot configuration is as it was'
+    : 'no replacement under way'
+  stdout.write(json ? `${JSON.stringify({ aborted: wasThere })}\n` : `${said}\n`)
+}

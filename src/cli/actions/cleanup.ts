@@ -1,0 +1,37 @@
+/**
+ * What `osflash cleanup` does: asks, then makes the stage blank.
+ */
+import { readEsp, uefiFirstOsBoot } from '../../flash/boot/uefi.ts'
+import { cleanUp } from '../../flash/cleanup.ts'
+import { identityText } from '../../flash/host/disk-identity.ts'
+import { resolveDisk } from '../../flash/host/disks.ts'
+import type { FlashPlan } from '../../flash/plan/plan.ts'
+import { holdReplacement } from '../../flash/plan/run-state.ts'
+import type { CleanupVerbOptions } from '../cleanup.ts'
+import { askTyped } from '../typed-word.ts'
+import type { VerbContext } from '../verb.ts'
+
+/** @throws OsflashError `refused` unless this is a confirmed target, `cancelled` */
+export async function cleanup(options: CleanupVerbOptions, context: VerbContext): Promise<void> {
+  const { json, signal, stdout } = context
+  await using _lock = await holdReplacement()
+  const disk = await cleanUp({
+    removeEntry,
+    agree: async ({ stage }, path) => {
+      if (options.yes === true) return
+      const word = stage.serial ?? stage.wwn ?? path
+      const lost = `All of ${path}, ${identityText(stage)}, will be erased, and the way back with it.`
+      await askTyped({ question: `${lost}\nType ${word} to go on: `, word, signal })
+    },
+  })
+  stdout.write(json ? `${JSON.stringify({ blank: disk })}\n` : `${disk} is blank\n`)
+}
+
+/** As arming would be undone, but whatever order there was stays. */
+async function removeEntry({ host, stage }: FlashPlan): Promise<void> {
+  if (host.firmware !== 'uefi') return
+  const stageDisk = () => resolveDisk(stage, { tableId: 'ignore' })
+  const { guid } = await readEsp(await stageDisk())
+  const before = { kind: 'boot-next', esp: guid, hadOrder: true, next: null, entry: null }
+  await uefiFirstOsBoot({ stageDisk }).disarm(before)
+}

@@ -1,0 +1,19 @@
+/**
+ * What `osflash go` and `osflash hold` do: give the order, and say what it means.
+ */
+import { giveOrder } from '../../flash/orders.ts'
+import type { VerbContext } from '../verb.ts'
+
+/** @throws OsflashError `refused` outside of the rescue, or when nothing waits for GO */
+export async function go({ json, stdout }: VerbContext): Promise<void> {
+  const state = await giveOrder('go')
+  stdout.write(json ? said('go', state) : 'GO: the replacement starts\n')
+}
+
+/** @throws OsflashError `refused` outside of the rescue */
+export async function hold({ json, stdout }: VerbContext): Promise<void> {
+  const state = await giveOrder('hold')
+  stdout.write(json ? said('hold', state) : 'HOLD: after its next start the rescue stays\n')
+}
+
+const said = (order: string, state: string): string => `${JSON.stringify({ order, state })}\n`

@@ -1,0 +1,21 @@
+/**
+ * What `osflash status` does: prints the status, and fails where the replacement did.
+ */
+import { OsflashError } from '../../errors.ts'
+import { readStatus } from '../../flash/status.ts'
+import { isArmed } from '../first-os-boot.ts'
+import { renderStatus } from '../status-text.ts'
+import type { VerbContext } from '../verb.ts'
+
+/** @throws OsflashError `refused` when it is held, was aborted, or the rescue did not come up */
+export async function status({ json, stdout }: VerbContext): Promise<void> {
+  const { failed, ...facts } = await readStatus({ isArmed })
+  stdout.write(json ? `${JSON.stringify(facts)}\n` : renderStatus(facts))
+  if (!failed) return
+  const { state, error, notes, next } = facts
+  const why = error ?? notes.at(-1) ?? 'no reason was written down'
+  throw new OsflashError('refused', `replacing the operating system: ${state}: ${why}`, {
+    data: { state },
+    hints: next,
+  })
+}

@@ -1,0 +1,106 @@
+/**
+ * `osflash cleanup`: the stage disk blank again, and nothing of osflash left in the target.
+ *
+ * 1. Only in the target, and only when it is confirmed: until then the stage is the way back.
+ * 2. The stage's boot entry goes first (UEFI), so that the firmware starts nothing half blank.
+ * 3. The disk is found again by what it is, and must be the one that holds this store.
+ * 4. Secrets are overwritten, then the whole rescue (it has the host's keys), and last both ends
+ *    of the disk and the start of the store: a cut before that leaves something to clean up.
+ * 5. The agent's files go; its settings last.
+ *
+ * Not promised: that the packed target in the middle of the store is overwritten; it is encrypted.
+ */
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { OsflashError } from '../errors.ts'
+import { run } from '../system/run.ts'
+import { MIB } from '../units.ts'
+import { lookAtTarget, openTarget } from '../unpack/target.ts'
+import { removeFileSafely } from './durable-file.ts'
+import { eraseSecrets } from './erase.ts'
+import { resolveDisk } from './host/disks.ts'
+import { openJournal } from './journal.ts'
+import { STORE_MOUNT, TARGET } from './places.ts'
+import type { FlashPlan } from './plan/plan.ts'
+import { mountStore, readPlan, type Store } from './store.ts'
+import { findStore } from './systems.ts'
+
+/** Tables, their copies, and what RAID and LVM write lie within this distance of the ends. */
+const END_BYTES = 4 * MIB
+
+export interface CleanupOptions {
+  /** Throws when the operator does not want it. */
+  readonly agree: (plan: FlashPlan, disk: string) => Promise<void>
+  /** Takes the stage's entry out of the firmware's list, if there is one. */
+  readonly removeEntry: (plan: FlashPlan) => Promise<void>
+  /** Root of the system; other than `/` only in tests. */
+  readonly root?: string
+}
+
+/**
+ * Makes the stage blank. May be called again after an interruption.
+ * @returns where the disk is
+ * @throws OsflashError `refused` unless this is a confirmed target, or when the disk is in use
+ */
+export async function cleanUp(options: CleanupOptions): Promise<string> {
+  const { root = '/' } = options
+  const found = await findStore(root)
+  if (found?.system !== 'target') throw refused('this is not a replaced system')
+  let plan: FlashPlan
+  let disk: string
+  {
+    await using store = await mountStore({ uuid: found.storeUuid, at: join(root, STORE_MOUNT) })
+    plan = await confirmedPlan(store)
+    disk = await stageOf(store, plan)
+    await options.agree(plan, disk)
+    await options.removeEntry(plan)
+    await eraseSecrets(store.path)
+  }
+  await makeBlank(plan)
+  // Where there is no partx, the next start of the host forgets them.
+  await run(['partx', '--delete', disk], { statuses: [0, 1] }).catch(() => undefined)
+  const { program, confirm, agent, unit, sector0, settings } = TARGET
+  for (const path of [unit, agent, confirm, sector0, program, settings]) {
+    await removeFileSafely(join(root, path))
+  }
+  return disk
+}
+
+async function confirmedPlan(store: Store): Promise<FlashPlan> {
+  const { current } = await openJournal(store.path, { system: 'target' })
+  if (current?.state === 'confirmed') return readPlan(store.path)
+  throw refused(`the state is ${current?.state ?? 'unknown'}, not confirmed`)
+}
+
+/** A disk with the stage's number that holds another store is another disk. */
+async function stageOf(store: Store, plan: FlashPlan): Promise<string> {
+  const disk = await resolveDisk(plan.stage, { tableId: 'ignore' })
+  const node = await realpath(join('/sys/class/block', basename(await realpath(store.device))))
+  const name = basename(await realpath(disk))
+  if (basename(node) === name || basename(dirname(node)) === name) return disk
+  throw refused(`the store is on ${store.device}, the stage of the plan is ${disk}`)
+}
+
+async function makeBlank({ stage, store }: FlashPlan): Promise<void> {
+  const path = await resolveDisk(stage, { tableId: 'ignore' })
+  const options = { path, leastBytes: 0, overwrite: true, resume: false }
+  await using target = await openTarget(options, await lookAtTarget(options), false)
+  const endOf = (offset: number): number => Math.min(target.bytes, offset)
+  const rescueEnd = endOf(store.offset)
+  const first = Math.min(MIB, rescueEnd)
+  await target.zero(first, rescueEnd - first)
+  await target.sync()
+  const last = Math.max(0, target.bytes - END_BYTES)
+  await target.zeroAll([
+    { offset: rescueEnd, length: endOf(store.offset + END_BYTES) - rescueEnd },
+    { offset: last, length: target.bytes - last },
+    { offset: 0, length: first },
+  ])
+  await target.sync()
+}
+
+function refused(why: string): OsflashError {
+  return new OsflashError('refused', `cleaning up the stage: ${why}`, {
+    hints: ['osflash status says what can be done'],
+  })
+}

@@ -1,0 +1,123 @@
+import { mkdir, readdir, stat, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { abortRun } from '../../src/flash/abort.ts'
+import type { ArmBackup } from '../../src/flash/boot/method.ts'
+import { openJournal } from '../../src/flash/journal.ts'
+import { FIRST_OS, STORE } from '../../src/flash/places.ts'
+import { NEXT, type State } from '../../src/flash/states.ts'
+import { run } from '../../src/system/run.ts'
+import { type HostFixture, hostFixture, isRoot, scratchFolder } from './host-fixture.ts'
+
+const BACKUP = { kind: 'grub', custom: null, bytes: 1_024 }
+const UNDOABLE = ['preflight', 'staging', 'staged', 'armed', 'rehearsal', 'aborted']
+
+/** Remembers what it was told to put back. */
+function bootOf(disarmed: ArmBackup[]) {
+  return async () => ({ disarm: async (backup: ArmBackup) => void disarmed.push(backup) })
+}
+
+const neverBoot = () => Promise.reject(new Error('nothing was armed'))
+
+const isUnderWay = ({ root }: HostFixture): Promise<boolean> =>
+  stat(join(root, FIRST_OS.run)).then(
+    () => true,
+    () => false,
+  )
+
+const stateOf = ({ inStore }: HostFixture) =>
+  inStore(async (path) => (await openJournal(path, { system: 'rescue' })).current?.state)
+
+test('without a replacement there is nothing to do', async () => {
+  const root = await scratchFolder()
+  expect(await abortRun({ root, makeBoot: neverBoot })).toBe(false)
+})
+
+describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
+  test('puts the boot back, erases secrets, and forgets the run', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'armed' })
+    await host.inStore(async (path) => {
+      await writeFile(join(path, STORE.armBackup), JSON.stringify(BACKUP))
+      await writeFile(join(path, STORE.sessionKey), 'secret')
+      await writeFile(join(path, STORE.go), '')
+      await mkdir(join(path, STORE.carry))
+    })
+    const disarmed: ArmBackup[] = []
+    expect(await abortRun({ root: host.root, makeBoot: bootOf(disarmed) })).toBe(true)
+    expect(disarmed).toEqual([BACKUP])
+    expect(await isUnderWay(host)).toBe(false)
+    expect(await stateOf(host)).toBe('aborted')
+    const left = await host.inStore((path) => readdir(path))
+    for (const name of [STORE.sessionKey, STORE.carry, STORE.go]) expect(left).not.toContain(name)
+    expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(false)
+  })
+
+  test.each(Object.keys(NEXT) as State[])('from %s only when it can be undone', async (state) => {
+    const host = await hostFixture({ system: 'first-os', state })
+    const aborting = abortRun({ root: host.root, makeBoot: neverBoot })
+    if (UNDOABLE.includes(state)) {
+      expect(await aborting).toBe(true)
+      expect(await isUnderWay(host)).toBe(false)
+    } else {
+      await expect(aborting).rejects.toMatchObject({
+        code: 'refused',
+        message: `aborting the replacement: the state is ${state}`,
+      })
+      expect(await isUnderWay(host)).toBe(true)
+      expect(await stateOf(host)).toBe(state)
+    }
+  })
+
+  test.each(['rescue', 'target'] as const)('is refused in the %s', async (system) => {
+    const { root } = await hostFixture({ system, state: 'armed' })
+    await expect(abortRun({ root, makeBoot: neverBoot })).rejects.toMatchObject({
+      code: 'refused',
+      message: `aborting the replacement: this is the ${system}`,
+    })
+  })
+
+  test('a boot that cannot be put back leaves all for another try', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'armed' })
+    await host.inStore((path) => writeFile(join(path, STORE.armBackup), JSON.stringify(BACKUP)))
+    const makeBoot = () => Promise.reject(new Error('read-only'))
+    await expect(abortRun({ root: host.root, makeBoot })).rejects.toThrow('read-only')
+    expect(await isUnderWay(host)).toBe(true)
+    expect(await stateOf(host)).toBe('armed')
+  })
+
+  test('a damaged backup is an error, not a guess', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'armed' })
+    await host.inStore((path) => writeFile(join(path, STORE.armBackup), '{"kind":['))
+    await expect(abortRun({ root: host.root, makeBoot: neverBoot })).rejects.toMatchObject({
+      code: 'format',
+    })
+    expect(await isUnderWay(host)).toBe(true)
+  })
+
+  test('while staging had not made the store yet', async () => {
+    const host = await hostFixture({ system: 'first-os' })
+    expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(true)
+    expect(await isUnderWay(host)).toBe(false)
+  })
+
+  test('waits for a stage disk that is gone', async () => {
+    const host = await hostFixture({ system: 'first-os' })
+    await truncate(host.file, 1_024 * 1_024)
+    await run(['losetup', '--set-capacity', host.device])
+    const aborting = abortRun({ root: host.root, makeBoot: neverBoot })
+    await expect(aborting).rejects.toMatchObject({ code: 'refused' })
+    expect(await isUnderWay(host)).toBe(true)
+  })
+
+  test('a journal that cannot be read is put out of the way of the next apply', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'armed' })
+    await host.inStore(async (path) => {
+      await writeFile(join(path, STORE.journal[0]), 'torn')
+      await writeFile(join(path, STORE.armBackup), JSON.stringify(BACKUP))
+    })
+    const disarmed: ArmBackup[] = []
+    await abortRun({ root: host.root, makeBoot: bootOf(disarmed) })
+    expect(disarmed).toEqual([BACKUP])
+    expect(await stateOf(host)).toBeUndefined()
+  })
+})

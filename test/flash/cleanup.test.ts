@@ -1,0 +1,119 @@
+import { mkdir, open, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { cleanUp } from '../../src/flash/cleanup.ts'
+import { STORE, TARGET } from '../../src/flash/places.ts'
+import { MIB } from '../../src/units.ts'
+import {
+  type FixtureOptions,
+  type HostFixture,
+  hostFixture,
+  isRoot,
+  scratchFolder,
+} from './host-fixture.ts'
+
+const agree = () => Promise.resolve()
+const removeEntry = () => Promise.resolve()
+
+/** The store begins at byte 0 here; the plan says where the rescue would end. */
+const plan = { store: { offset: 8 * MIB, bytes: 12 * MIB } }
+
+async function confirmedHost(options: Partial<FixtureOptions> = {}): Promise<HostFixture> {
+  const host = await hostFixture({ system: 'target', state: 'confirmed', plan, ...options })
+  for (const path of [TARGET.agent, TARGET.program, TARGET.confirm]) {
+    await mkdir(dirname(join(host.root, path)), { recursive: true })
+    await writeFile(join(host.root, path), '')
+  }
+  return host
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+test('is refused on a host that was not replaced', async () => {
+  const root = await scratchFolder()
+  await expect(cleanUp({ root, agree, removeEntry })).rejects.toMatchObject({
+    code: 'refused',
+    message: 'cleaning up the stage: this is not a replaced system',
+  })
+})
+
+describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
+  test('makes the stage blank, and leaves no file of the trial', async () => {
+    const host = await confirmedHost()
+    // Far from what the kernel would have cached of the store.
+    await writeAt(host.file, 5 * MIB, "the host's key")
+    const steps: string[] = []
+    const disk = await cleanUp({
+      root: host.root,
+      agree: async (_plan, path) => void steps.push(`agree ${path}`),
+      removeEntry: async () => void steps.push('entry'),
+    })
+    expect(disk).toBe(host.device)
+    expect(steps).toEqual([`agree ${host.device}`, 'entry'])
+    const bytes = await readFile(host.file)
+    expect(bytes.subarray(0, 12 * MIB).every((byte) => byte === 0)).toBe(true)
+    expect(bytes.subarray(-4 * MIB).every((byte) => byte === 0)).toBe(true)
+    for (const path of [TARGET.agent, TARGET.program, TARGET.confirm, TARGET.settings]) {
+      expect(await exists(join(host.root, path))).toBe(false)
+    }
+  })
+
+  test('nothing is touched when the operator does not agree', async () => {
+    const host = await confirmedHost()
+    await host.inStore((path) => writeFile(join(path, STORE.sessionKey), 'key'))
+    const no = () => Promise.reject(new Error('no'))
+    await expect(cleanUp({ root: host.root, agree: no, removeEntry })).rejects.toThrow('no')
+    const path = STORE.sessionKey
+    expect(await host.inStore((at) => readFile(join(at, path), 'utf8'))).toBe('key')
+    expect(await exists(join(host.root, TARGET.program))).toBe(true)
+  })
+
+  test('an entry that cannot be removed leaves the disk as it is', async () => {
+    const host = await confirmedHost()
+    const fail = () => Promise.reject(new Error('NVRAM is read-only'))
+    await expect(cleanUp({ root: host.root, agree, removeEntry: fail })).rejects.toThrow('NVRAM')
+    expect(await host.inStore((at) => exists(join(at, STORE.plan)))).toBe(true)
+  })
+
+  test.each(['trial', 'held'] as const)('is refused in state %s', async (state) => {
+    const { root } = await confirmedHost({ state })
+    await expect(cleanUp({ root, agree, removeEntry })).rejects.toMatchObject({
+      code: 'refused',
+      message: `cleaning up the stage: the state is ${state}, not confirmed`,
+    })
+  })
+
+  test.each(['first-os', 'rescue'] as const)('is refused in the %s', async (system) => {
+    const { root } = await confirmedHost({ system })
+    await expect(cleanUp({ root, agree, removeEntry })).rejects.toMatchObject({ code: 'refused' })
+  })
+
+  test('another disk than the one with the store is not touched', async () => {
+    const other = await confirmedHost()
+    const host = await confirmedHost({ plan: { ...plan, stage: other.plan.stage } })
+    await expect(cleanUp({ root: host.root, agree, removeEntry })).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringContaining(`the store is on ${host.device}`),
+    })
+    expect(await other.inStore((at) => exists(join(at, STORE.plan)))).toBe(true)
+  })
+
+  test('a stage that is mounted is refused', async () => {
+    const host = await confirmedHost()
+    await host.inStore(async () => {
+      await expect(cleanUp({ root: host.root, agree, removeEntry })).rejects.toMatchObject({
+        code: 'refused',
+        message: expect.stringContaining('in use'),
+      })
+    })
+  })
+})
+
+async function writeAt(path: string, offset: number, text: string): Promise<void> {
+  await using file = await open(path, 'r+')
+  await file.write(text, offset)
+}

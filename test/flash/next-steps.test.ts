@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { nextSteps } from '../../src/flash/next-steps.ts'
+import { NEXT, type State, type SystemName } from '../../src/flash/states.ts'
+import { flashPlan } from './flash-plan.ts'
+
+const STATES = Object.keys(NEXT) as State[]
+const SYSTEMS: readonly SystemName[] = ['first-os', 'rescue', 'target']
+
+test('there is always something to do, and it fits a line', () => {
+  for (const state of STATES) {
+    for (const system of SYSTEMS) {
+      const steps = nextSteps({ state, system, plan: flashPlan() })
+      expect(steps.length, `${state} in ${system}`).toBeGreaterThan(0)
+      for (const step of steps) expect(step.length).toBeLessThanOrEqual(100)
+    }
+  }
+})
+
+test('the first OS offers to undo exactly what can be undone', () => {
+  const offers = STATES.filter((state) =>
+    nextSteps({ state, system: 'first-os' }).some((step) => step.startsWith('osflash abort')),
+  )
+  const undoable = ['preflight', 'staging', 'staged', 'armed', 'rehearsal', 'aborted']
+  expect(offers).toEqual(undoable)
+})
+
+test('the first OS is not sent on behind the guard', () => {
+  expect(nextSteps({ state: 'flashing', system: 'first-os' })).toEqual([
+    'boot from the stage disk: its rescue goes on',
+  ])
+})
+
+test('a spent one-shot is armed by apply, not by a reboot', () => {
+  const situation = { state: 'armed', system: 'first-os' } as const
+  expect(nextSteps(situation)[0]).toBe('reboot starts the rescue')
+  expect(nextSteps({ ...situation, isLost: true })[0]).toContain('osflash apply')
+})
+
+test('an operator is asked only where the plan says so', () => {
+  const ssh = { how: 'ssh', withinSeconds: 60 } as const
+  const trial = { state: 'trial', system: 'target' } as const
+  expect(nextSteps({ ...trial, plan: flashPlan({ confirm: ssh }) })[0]).toMatch(/^osflash confirm /)
+  expect(nextSteps({ ...trial, plan: flashPlan() })[0]).toContain('confirms itself')
+  const rehearsal = { state: 'rehearsal', system: 'rescue' } as const
+  expect(nextSteps({ ...rehearsal, plan: flashPlan({ go: ssh }) })[0]).toMatch(/^osflash go /)
+  expect(nextSteps({ ...rehearsal, plan: flashPlan() })[0]).not.toContain('osflash go ')
+})

@@ -1,0 +1,155 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { openJournal } from '../../src/flash/journal.ts'
+import { STORE } from '../../src/flash/places.ts'
+import { readStatus } from '../../src/flash/status.ts'
+import { type HostFixture, hostFixture, isRoot, scratchFolder } from './host-fixture.ts'
+
+const armed = (): Promise<boolean> => Promise.resolve(true)
+const spent = (): Promise<boolean> => Promise.resolve(false)
+const unknown = (): Promise<boolean> => Promise.reject(new Error('no grubenv'))
+
+const statusOf = ({ root }: HostFixture, isArmed = armed) => readStatus({ root, isArmed })
+
+test('a host without a replacement', async () => {
+  const root = await scratchFolder()
+  expect(await readStatus({ root, isArmed: armed })).toEqual({
+    system: 'first-os',
+    state: 'none',
+    failed: false,
+    notes: [],
+    next: [],
+    trialLog: [],
+  })
+})
+
+describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
+  test('before the store is made it is staging', async () => {
+    const status = await statusOf(await hostFixture({ system: 'first-os' }))
+    expect(status).toMatchObject({ state: 'staging', failed: false })
+    expect(status.next).toContain('osflash abort undoes what was prepared')
+  })
+
+  test('has state, plan and what comes next', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'staged' })
+    const status = await statusOf(host)
+    expect(status).toMatchObject({
+      system: 'first-os',
+      state: 'staged',
+      failed: false,
+      attempts: { flash: 0, trial: 0 },
+      planDigest: host.digest,
+      plan: { hostname: 'web-1', target: 'debian-13', disk: 'DISK-1 (8.00 GiB)' },
+    })
+    expect(status.since).toMatch(/^\d{4}-/)
+  })
+
+  test('a rescue that did not come up is named', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'armed', bootId: 'before' })
+    expect(await statusOf(host, spent)).toMatchObject({
+      state: 'armed',
+      failed: true,
+      notes: ['the rescue was started and did not come up'],
+    })
+  })
+
+  test.each([
+    ['the one-shot is not spent', 'before', armed],
+    ['the host was not started again', undefined, spent],
+    ['nobody can tell', 'before', unknown],
+  ])('is only armed when %s', async (_, bootId, isArmed) => {
+    const given = bootId === undefined ? {} : { bootId }
+    const host = await hostFixture({ system: 'first-os', state: 'armed', ...given })
+    expect(await statusOf(host, isArmed)).toMatchObject({ failed: false, notes: [] })
+  })
+
+  test('a rescue that went away in its rehearsal is named', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'rehearsal' })
+    const { failed, notes, next } = await statusOf(host, spent)
+    expect({ failed, notes }).toEqual({
+      failed: true,
+      notes: ['the rescue came up, and did not end its rehearsal'],
+    })
+    expect(next[0]).toContain('osflash apply')
+  })
+
+  test('an aborted run says why', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'rehearsal' })
+    await host.inStore(async (path) => {
+      const journal = await openJournal(path, { system: 'rescue' })
+      await journal.write({ state: 'aborted', error: 'gateway 192.0.2.1 does not answer' })
+    })
+    expect(await statusOf(host)).toMatchObject({
+      state: 'aborted',
+      failed: true,
+      error: 'gateway 192.0.2.1 does not answer',
+    })
+  })
+
+  test('an abort that was asked for is no failure', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'aborted' })
+    expect(await statusOf(host)).toMatchObject({ state: 'aborted', failed: false })
+  })
+
+  test('held, with the last lines of the trial', async () => {
+    const host = await hostFixture({ system: 'rescue', state: 'trial' })
+    await host.inStore(async (path) => {
+      const journal = await openJournal(path, { system: 'rescue' })
+      await journal.write({ state: 'held', error: 'sshd does not answer' })
+      const lines = Array.from({ length: 8 }, (_, i) => `line ${i + 1}\n`)
+      await writeFile(join(path, STORE.trialLog), lines.join(''))
+    })
+    const status = await statusOf(host)
+    expect(status).toMatchObject({ system: 'rescue', failed: true, error: 'sshd does not answer' })
+    expect(status.trialLog).toEqual(['line 4', 'line 5', 'line 6', 'line 7', 'line 8'])
+    expect(status.next[0]).toBe('osflash resume tries again')
+  })
+
+  test('GO is told where it is waited for', async () => {
+    const plan = { go: { how: 'ssh', withinSeconds: 300 } } as const
+    const host = await hostFixture({ system: 'rescue', state: 'rehearsal', plan })
+    expect((await statusOf(host)).next).toEqual([
+      'osflash go starts it; without GO in 300 s the host returns to its first OS',
+    ])
+  })
+
+  test('a confirmed target', async () => {
+    const host = await hostFixture({ system: 'target', state: 'trial' })
+    await host.inStore((path) => writeFile(join(path, STORE.confirmed), `${host.digest}\n`))
+    const status = await statusOf(host)
+    expect(status).toMatchObject({ system: 'target', state: 'confirmed', failed: false })
+    expect(status.next[0]).toContain('osflash cleanup')
+  })
+
+  test('a target whose stage is gone has nothing under way', async () => {
+    const status = await statusOf(await hostFixture({ system: 'target' }))
+    expect(status).toMatchObject({ system: 'target', state: 'none', failed: false })
+    expect(status.notes).toEqual(['the stage disk of the last replacement is not there'])
+  })
+
+  test('a journal that cannot be read is held', async () => {
+    const host = await hostFixture({ system: 'rescue', state: 'flashing' })
+    await host.inStore((path) => writeFile(join(path, STORE.journal[0]), 'torn'))
+    const status = await statusOf(host)
+    expect(status).toMatchObject({ state: 'held', failed: true })
+    expect(status.error).toMatch(/^reading the journal: /)
+    expect(status.since).toBeUndefined()
+  })
+
+  test('another plan than the pinned one is not shown', async () => {
+    const host = await hostFixture({ system: 'rescue', state: 'flashing' })
+    await host.inStore((path) => writeFile(join(path, STORE.plan), '{}'))
+    const status = await statusOf(host)
+    expect(status.plan).toBeUndefined()
+    expect(status.notes[0]).toContain('it is not the plan that was pinned')
+  })
+
+  test('changes nothing on the store', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'armed' })
+    const before = await host.inStore((path) => openJournal(path, { system: 'rescue' }))
+    await statusOf(host, spent)
+    const after = await host.inStore((path) => openJournal(path, { system: 'rescue' }))
+    expect(after.current).toEqual(before.current)
+  })
+})
