@@ -178,7 +178,7 @@ function* parseEntries(entries: Buffer, size: number): Generator<Partition> {
 const NIL_GUID = '00000000-0000-0000-0000-000000000000'
 
 /** Mixed-endian GUID bytes (UEFI 2.10, appendix A). */
-function encodeGuid(guid: string): Buffer {
+export function encodeGuid(guid: string): Buffer {
   const hex = Buffer.from(guid.replaceAll('-', ''), 'hex')
   if (hex.length !== 16) throw new RangeError(`not a GUID: ${guid}`)
   hex.subarray(0, 4).reverse()
@@ -187,7 +187,7 @@ function encodeGuid(guid: string): Buffer {
   return hex
 }
 
-function decodeGuid(bytes: Buffer, at: number): string {
+export function decodeGuid(bytes: Buffer, at: number): string {
   const b = Buffer.from(bytes.subarray(at, at + 16))
   b.subarray(0, 4).reverse()
   b.subarray(4, 6).reverse()

@@ -1,0 +1,225 @@
+/**
+ * UEFI: the firmware's own list says what is started.
+ *
+ * 1. First OS: BootNext = rescue, whose entry is also the last of BootOrder, since some firmware
+ *    drops entries that are in no order. Works for every boot loader of the first OS.
+ * 2. Rescue: guard = the rescue is first in BootOrder; trial = BootNext names the target;
+ *    confirm = the target is first, the rescue second.
+ * 3. Both are the loader at the removable-media path of their own ESP, found in the GPT of their
+ *    disk, so nothing of their disk has to be mounted.
+ *
+ * Not promised: firmware that rewrites BootOrder at each start (QEMU does with `bootindex`).
+ */
+import { OsflashError } from '../../errors.ts'
+import { GPT_PROBE_BYTES, parseGpt } from '../../format/gpt.ts'
+import { describeBlockDevice } from '../../system/block-device.ts'
+import {
+  BOOT_ORDER,
+  checkBootVariables,
+  ensureEntry,
+  entryText,
+  findEntry,
+  readNext,
+  readOrder,
+  removeEntry,
+  writeNext,
+  writeOrder,
+} from './boot-order.ts'
+import type { EspFacts, LoadFile } from './efi-load-option.ts'
+import { type EfiVariables, efiVariables } from './efi-variables.ts'
+import type { ArmBackup, FirstOsBoot, RescueBoot } from './method.ts'
+import { readPiece } from './one-write.ts'
+
+const ESP_TYPE_GUID = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
+const LOADER = '\\EFI\\BOOT\\BOOTX64.EFI'
+const RESCUE_NAME = 'osflash rescue'
+const TARGET_NAME = 'osflash target'
+
+/**
+ * The EFI system partition of a disk.
+ * @throws OsflashError `refused` when its GPT names none, `io`, `format`
+ */
+export async function readEsp(disk: string): Promise<EspFacts> {
+  const sectorBytes = (await describeBlockDevice(disk))?.sectorBytes ?? 512
+  const start = await readPiece({ path: disk, offset: 0, length: GPT_PROBE_BYTES })
+  const esp = parseGpt(start, sectorBytes)?.partitions.find(({ type }) => type === ESP_TYPE_GUID)
+  if (esp?.guid !== undefined) {
+    const { number, firstLba, sectors, guid } = esp
+    return { number, firstLba, sectors, guid }
+  }
+  throw new OsflashError('refused', `reading ${disk}: it has no EFI system partition`, {
+    hints: ['take an image for firmware uefi'],
+  })
+}
+
+export interface UefiFirstOsOptions {
+  /** Finds the stage by its identity; it is unpacked already. */
+  readonly stageDisk: () => Promise<string>
+  /** Where efivarfs is mounted. */
+  readonly folder?: string
+}
+
+export function uefiFirstOsBoot({ stageDisk, folder }: UefiFirstOsOptions): FirstOsBoot {
+  const variables = efiVariables(folder)
+  const rescue = async (): Promise<LoadFile> => ({
+    esp: await readEsp(await stageDisk()),
+    path: LOADER,
+  })
+  const isArmed = async (): Promise<boolean> => {
+    const entry = await findEntry(variables, await rescue())
+    return entry !== undefined && (await readNext(variables)) === entry
+  }
+  return {
+    backup: async () => {
+      const file = await rescue()
+      return {
+        kind: 'boot-next',
+        // The stage may hold something else by the time this is used.
+        esp: file.esp.guid,
+        hadOrder: (await variables.read(BOOT_ORDER)) !== undefined,
+        next: (await readNext(variables)) ?? null,
+        // One of an earlier run is not ours to remove.
+        entry: (await findEntry(variables, file)) ?? null,
+      }
+    },
+    arm: async () => {
+      const entry = await ensureEntry(variables, await rescue(), RESCUE_NAME)
+      const order = await readOrder(variables)
+      if (!order.includes(entry)) await writeOrder(variables, [...order, entry])
+      await writeNext(variables, entry)
+      if (!(await isArmed())) throw notKept('BootNext')
+    },
+    isArmed,
+    disarm: (backup) => disarm(variables, backup),
+  }
+}
+
+async function disarm(variables: EfiVariables, backup: ArmBackup): Promise<void> {
+  const { esp, hadOrder, next, entry: before } = parseBackup(backup)
+  const entry = await findEntry(variables, { esp: { guid: esp }, path: LOADER })
+  const now = await readNext(variables)
+  // Another BootNext is somebody else's wish.
+  if (now === undefined || now === entry) await writeNext(variables, next)
+  if (entry === undefined || entry === before) return
+  const order = await readOrder(variables)
+  const others = order.filter((number) => number !== entry)
+  if (others.length === 0 && !hadOrder) await variables.remove(BOOT_ORDER)
+  else if (others.length < order.length) await writeOrder(variables, others)
+  await removeEntry(variables, entry)
+}
+
+function parseBackup({ kind, esp, hadOrder, next, entry }: ArmBackup) {
+  const isNumber = (value: unknown): value is number | null =>
+    value === null || typeof value === 'number'
+  const isKnown = kind === 'boot-next' && typeof esp === 'string' && typeof hadOrder === 'boolean'
+  if (isKnown && isNumber(next) && isNumber(entry)) {
+    return { esp, hadOrder, next: next ?? undefined, entry: entry ?? undefined }
+  }
+  throw new OsflashError('format', 'reading what the firmware held before arming: it is damaged', {
+    hints: ['efibootmgr -N takes BootNext away'],
+  })
+}
+
+export interface UefiRescueOptions extends UefiFirstOsOptions {
+  /** Finds the disk that is replaced, by its identity; called before each act. */
+  readonly disk: () => Promise<string>
+}
+
+export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): RescueBoot {
+  const variables = efiVariables(folder)
+  const fileOn = async (find: () => Promise<string>): Promise<LoadFile> => ({
+    esp: await readEsp(await find()),
+    path: LOADER,
+  })
+  const rescueEntry = async () => ensureEntry(variables, await fileOn(stageDisk), RESCUE_NAME)
+  const targetEntry = async () => ensureEntry(variables, await fileOn(disk), TARGET_NAME)
+  const hasGuard = async (): Promise<boolean> => {
+    const entry = await findEntry(variables, await fileOn(stageDisk))
+    return entry !== undefined && (await readOrder(variables))[0] === entry
+  }
+  const expectGuard = async (): Promise<void> => {
+    if (!(await hasGuard())) throw notKept('BootOrder')
+  }
+  const putFirst = async (first: readonly number[]): Promise<void> => {
+    const order = await readOrder(variables)
+    await writeOrder(variables, [...first, ...order.filter((entry) => !first.includes(entry))])
+  }
+  return {
+    check: async () => {
+      await readEsp(await stageDisk())
+      await checkBootVariables(variables)
+    },
+    guard: async () => {
+      const entry = await rescueEntry()
+      // A trial of something old must not come before the guard.
+      await writeNext(variables, undefined)
+      await putFirst([entry])
+      await expectGuard()
+    },
+    hasGuard,
+    wrapTarget: (target) => target,
+    retarget: async () => {
+      await expectGuard()
+      const entry = await targetEntry()
+      const order = await readOrder(variables)
+      if (!order.includes(entry)) await writeOrder(variables, [...order, entry])
+      await expectGuard()
+    },
+    trial: async () => {
+      await expectGuard()
+      await writeNext(variables, await targetEntry())
+    },
+    confirm: async () => putFirst([await targetEntry(), await rescueEntry()]),
+    confirmSettings: async () => ({
+      variables: {
+        FIRMWARE: 'uefi',
+        TARGET_ENTRY: entryText(await targetEntry()),
+        RESCUE_ENTRY: entryText(await rescueEntry()),
+      },
+      files: [],
+    }),
+  }
+}
+
+/**
+ * Takes the stage out of the firmware's list, before it becomes blank; it may be out already.
+ * @throws OsflashError `io`, `readback`
+ */
+export async function removeRescueEntry({ stageDisk, folder }: UefiFirstOsOptions): Promise<void> {
+  const variables = efiVariables(folder)
+  const entry = await findEntry(variables, { esp: await readEsp(await stageDisk()), path: LOADER })
+  if (entry === undefined) return
+  if ((await readNext(variables)) === entry) await writeNext(variables, undefined)
+  const order = await readOrder(variables)
+  if (order.includes(entry))
+    await writeOrder(
+      variables,
+      order.filter((other) => other !== entry),
+    )
+  await removeEntry(variables, entry)
+}
+
+/**
+ * Whether this firmware can be told what to start; for preflight. Leaves nothing.
+ * @throws OsflashError `refused` (Secure Boot, no efivarfs), `io`, `readback`
+ */
+export async function checkFirmware(folder?: string): Promise<void> {
+  const variables = efiVariables(folder)
+  if ((await variables.list()).length === 0) {
+    throw new OsflashError('refused', 'checking the firmware: its variables cannot be seen', {
+      hints: ['mount -t efivarfs efivarfs /sys/firmware/efi/efivars'],
+    })
+  }
+  if ((await variables.read('SecureBoot'))?.[0] === 1) {
+    throw new OsflashError('refused', 'checking the firmware: Secure Boot is on', {
+      hints: ["turn it off in the firmware's setup; the rescue is not signed for it"],
+    })
+  }
+  await checkBootVariables(variables)
+}
+
+function notKept(name: string): OsflashError {
+  return new OsflashError('readback', `reading back ${name}: the firmware did not keep it`, {
+    hints: ["the firmware's setup may lock the boot order; unlock it"],
+  })
+}

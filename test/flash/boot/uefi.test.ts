@@ -1,0 +1,239 @@
+import { mkdir, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { efiVariables } from '../../../src/flash/boot/efi-variables.ts'
+import {
+  checkFirmware,
+  readEsp,
+  removeRescueEntry,
+  uefiFirstOsBoot,
+  uefiRescueBoot,
+} from '../../../src/flash/boot/uefi.ts'
+import { encodeGpt } from '../../../src/format/gpt.ts'
+import { run } from '../../../src/system/run.ts'
+import { makeScratch } from '../../../src/system/scratch.ts'
+import { MIB } from '../../../src/units.ts'
+import { fakeTarget } from '../../unpack/fake-target.ts'
+
+const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c'
+const ESP_TYPE = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
+
+/** The start of a disk with an ESP as partition 2. */
+function gptHead(guid: string, type = ESP_TYPE): Uint8Array {
+  const partition = { number: 2, name: 'esp', type, guid, firstLba: 4096, sectors: 2048 }
+  const table = { kind: 'gpt' as const, guid }
+  const partitions = [{ ...partition, grow: false }]
+  const layout = { sectorBytes: 512 as const, minimumBytes: 4 * MIB, table, partitions }
+  return encodeGpt(layout, (4 * MIB) / 512).head
+}
+
+const STAGE = '11111111-0000-4000-8000-000000000001'
+const TARGET = '22222222-0000-4000-8000-000000000002'
+
+/** What a firmware holds at first: two entries, and the order of them. */
+const FIRMWARE = {
+  Boot0000: '0100000004000000' + '7fff0400',
+  Boot0001: '0100000004004400' + '0000' + '7fff0400',
+  BootOrder: '01000000',
+  Timeout: '0300',
+}
+
+async function host(firmware: Readonly<Record<string, string>> = FIRMWARE) {
+  const scratch = await makeScratch('uefi')
+  onTestFinished(() => scratch[Symbol.asyncDispose]())
+  const paths = ['vars', 'disk', 'stage'].map((name) => join(scratch.path, name))
+  const [folder = '', disk = '', stage = ''] = paths
+  await mkdir(folder)
+  for (const [name, data] of Object.entries(firmware)) {
+    await writeFile(join(folder, `${name}-${GLOBAL}`), Buffer.from(`07000000${data}`, 'hex'))
+  }
+  await writeFile(join(folder, 'Boot0002-00000000-0000-0000-0000-000000000000'), 'not global')
+  for (const [path, guid] of [
+    [disk, TARGET],
+    [stage, STAGE],
+  ] as const) {
+    const bytes = Buffer.alloc(MIB)
+    bytes.set(gptHead(guid))
+    await writeFile(path, bytes)
+  }
+  const places = { folder, stageDisk: async () => stage, disk: async () => disk }
+  const read = async (name: string) =>
+    (await readFile(join(folder, `${name}-${GLOBAL}`))).toString('hex')
+  const snapshot = async () => {
+    const names = (await readdir(folder)).sort()
+    return Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'hex')]))
+  }
+  const boot = uefiRescueBoot(places)
+  return { folder, disk, stage, first: uefiFirstOsBoot(places), boot, places, read, snapshot }
+}
+
+test('armed: an entry, last in the order, and BootNext; undone: byte-identical', async () => {
+  const one = await host()
+  const before = await one.snapshot()
+  const backup = JSON.parse(JSON.stringify(await one.first.backup()))
+  await one.first.disarm(backup)
+  expect(await one.first.isArmed()).toBe(false)
+  expect(await one.snapshot()).toEqual(before)
+  await one.first.arm()
+  expect(await one.first.isArmed()).toBe(true)
+  expect(await one.read('BootNext')).toBe('07000000' + '0200')
+  expect(await one.read('BootOrder')).toBe('07000000' + '0100' + '0000' + '0200')
+  await one.first.arm()
+  expect((await one.snapshot()).length).toBe(before.length + 2)
+  // The stage may be something else by now.
+  await writeFile(one.stage, new Uint8Array(MIB))
+  await one.first.disarm(backup)
+  await one.first.disarm(backup)
+  expect(await one.snapshot()).toEqual(before)
+})
+
+test('what the firmware did since is kept: BootNext used up, entries added', async () => {
+  const one = await host()
+  const backup = await one.first.backup()
+  await one.first.arm()
+  await unlink(join(one.folder, `BootNext-${GLOBAL}`))
+  expect(await one.first.isArmed()).toBe(false)
+  await writeFile(
+    join(one.folder, `BootOrder-${GLOBAL}`),
+    Buffer.from('0700000005000100000002' + '00', 'hex'),
+  )
+  await one.first.disarm(backup)
+  expect(await one.read('BootOrder')).toBe('07000000' + '0500' + '0100' + '0000')
+  await expect(one.read('BootNext')).rejects.toMatchObject({ code: 'ENOENT' })
+  await expect(one.read('Boot0002')).rejects.toMatchObject({ code: 'ENOENT' })
+  for (const damaged of [{}, { ...backup, next: 'x' }, { ...backup, kind: 'grub' }]) {
+    await expect(one.first.disarm(damaged)).rejects.toMatchObject({ code: 'format' })
+  }
+})
+
+test('a BootNext and an entry that were there before are there again', async () => {
+  const one = await host({ ...FIRMWARE, BootNext: '0100' })
+  await one.first.arm()
+  const armed = await one.snapshot()
+  await writeFile(join(one.folder, `BootNext-${GLOBAL}`), Buffer.from('070000000100', 'hex'))
+  const before = await one.snapshot()
+  const backup = await one.first.backup()
+  await one.first.arm()
+  expect(await one.snapshot()).toEqual(armed)
+  await one.first.disarm(backup)
+  expect(await one.snapshot()).toEqual(before)
+})
+
+test('a firmware without any order gets one, and loses it again', async () => {
+  const one = await host({ Timeout: '0300' })
+  const before = await one.snapshot()
+  const backup = await one.first.backup()
+  await one.first.arm()
+  expect(await one.read('BootOrder')).toBe('070000000000')
+  await one.first.disarm(backup)
+  expect(await one.snapshot()).toEqual(before)
+})
+
+test('guard, trial, confirmation: who is first, and who is next', async () => {
+  const one = await host()
+  await one.boot.check()
+  await one.first.arm()
+  expect(await one.boot.hasGuard()).toBe(false)
+  await one.boot.guard()
+  expect(await one.boot.hasGuard()).toBe(true)
+  expect(await one.read('BootOrder')).toBe('07000000' + '0200' + '0100' + '0000')
+  await expect(one.read('BootNext')).rejects.toMatchObject({ code: 'ENOENT' })
+  const plain = fakeTarget(MIB, true)
+  expect(one.boot.wrapTarget(plain)).toBe(plain)
+  const settings = { FIRMWARE: 'uefi', TARGET_ENTRY: '0003', RESCUE_ENTRY: '0002' }
+  expect(await one.boot.confirmSettings()).toEqual({ variables: settings, files: [] })
+  await one.boot.retarget()
+  expect(await one.read('BootOrder')).toBe('07000000' + '0200' + '0100' + '0000' + '0300')
+  await one.boot.trial()
+  expect(await one.read('BootNext')).toBe('07000000' + '0300')
+  expect(await one.boot.hasGuard()).toBe(true)
+  await one.boot.confirm()
+  expect(await one.read('BootOrder')).toBe('07000000' + '0300' + '0200' + '0100' + '0000')
+  expect(await one.boot.hasGuard()).toBe(false)
+  await expect(one.boot.trial()).rejects.toMatchObject({ code: 'readback' })
+  await expect(one.boot.retarget()).rejects.toMatchObject({ code: 'readback' })
+  await removeRescueEntry(one.places)
+  await removeRescueEntry(one.places)
+  expect(await one.read('BootOrder')).toBe('07000000' + '0300' + '0100' + '0000')
+})
+
+test('a disk without an ESP is refused before anything is written', async () => {
+  const one = await host()
+  const before = await one.snapshot()
+  const bytes = Buffer.alloc(MIB)
+  bytes.set(gptHead(STAGE, '0fc63daf-8483-4772-8e79-3d69d8477de4'))
+  await writeFile(one.stage, bytes)
+  const refusal = {
+    code: 'refused',
+    message: `reading ${one.stage}: it has no EFI system partition`,
+  }
+  await expect(one.first.arm()).rejects.toMatchObject(refusal)
+  await expect(one.boot.check()).rejects.toMatchObject(refusal)
+  await writeFile(one.stage, new Uint8Array(MIB))
+  await expect(one.boot.guard()).rejects.toMatchObject(refusal)
+  expect(await one.snapshot()).toEqual(before)
+  expect(await readEsp(one.disk)).toEqual({
+    number: 2,
+    firstLba: 4096,
+    sectors: 2048,
+    guid: TARGET,
+  })
+})
+
+test('the check of the firmware leaves nothing, also of one that was cut', async () => {
+  const one = await host()
+  const before = await one.snapshot()
+  await checkFirmware(one.folder)
+  expect(await one.snapshot()).toEqual(before)
+  const name = Buffer.from('osflash check\0', 'utf16le').toString('hex')
+  const left = Buffer.from(`07000000000000000400${name}7fff0400`, 'hex')
+  await writeFile(join(one.folder, `Boot0007-${GLOBAL}`), left)
+  await checkFirmware(one.folder)
+  expect(await one.snapshot()).toEqual(before)
+})
+
+test('Secure Boot, and firmware that cannot be seen, are refused', async () => {
+  const one = await host({ ...FIRMWARE, SecureBoot: '01' })
+  await expect(checkFirmware(one.folder)).rejects.toThrow('Secure Boot is on')
+  const off = await host({ ...FIRMWARE, SecureBoot: '00' })
+  await checkFirmware(off.folder)
+  const none = await host({})
+  await expect(checkFirmware(none.folder)).rejects.toThrow('its variables cannot be seen')
+  await expect(checkFirmware(join(one.folder, 'none'))).rejects.toMatchObject({ code: 'io' })
+})
+
+test('a variable that gets shorter has no tail, and the same is not written again', async () => {
+  const one = await host()
+  const variables = efiVariables(one.folder)
+  await variables.write('Boot0009', Buffer.alloc(100, 1))
+  await variables.write('Boot0009', Buffer.alloc(3, 2))
+  expect(await one.read('Boot0009')).toBe('07000000020202')
+  expect(await variables.list()).toContain('Boot0009')
+  expect(await variables.list()).not.toContain('Boot0002')
+  await variables.remove('Boot0009')
+  await variables.remove('Boot0009')
+  expect(await variables.read('Boot0009')).toBeUndefined()
+})
+
+test.skipIf(process.getuid?.() !== 0)('immutable variables are changed (needs root)', async () => {
+  const one = await host()
+  const path = join(one.folder, `BootOrder-${GLOBAL}`)
+  const { status } = await run(['chattr', '+i', path], { statuses: [0, 1] })
+  onTestFinished(async () => {
+    await run(['chattr', '-i', path], { statuses: [0, 1] })
+  })
+  await efiVariables(one.folder).write('BootOrder', Buffer.from([9, 0]))
+  expect(await one.read('BootOrder')).toBe('070000000900')
+  if (status === 0) await run(['chattr', '+i', path])
+  await efiVariables(one.folder).remove('BootOrder')
+  await expect(one.read('BootOrder')).rejects.toMatchObject({ code: 'ENOENT' })
+  expect(status).toBe(0)
+})
+
+test('a firmware that takes nothing is an error', async () => {
+  const variables = efiVariables('/nonexistent')
+  await expect(variables.write('BootNext', Buffer.from([0, 0]))).rejects.toMatchObject({
+    code: 'io',
+    message: `changing the firmware's /nonexistent/BootNext-${GLOBAL}: no such file or directory`,
+  })
+})
