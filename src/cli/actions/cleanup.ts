@@ -1,7 +1,7 @@
 /**
  * What `osflash cleanup` does: asks, then makes the stage blank.
  */
-import { readEsp, uefiFirstOsBoot } from '../../flash/boot/uefi.ts'
+import { removeRescueEntry } from '../../flash/boot/uefi.ts'
 import { cleanUp } from '../../flash/cleanup.ts'
 import { identityText } from '../../flash/host/disk-identity.ts'
 import { resolveDisk } from '../../flash/host/disks.ts'
@@ -27,11 +27,7 @@ export async function cleanup(options: CleanupVerbOptions, context: VerbContext)
   stdout.write(json ? `${JSON.stringify({ blank: disk })}\n` : `${disk} is blank\n`)
 }
 
-/** As arming would be undone, but whatever order there was stays. */
 async function removeEntry({ host, stage }: FlashPlan): Promise<void> {
   if (host.firmware !== 'uefi') return
-  const stageDisk = () => resolveDisk(stage, { tableId: 'ignore' })
-  const { guid } = await readEsp(await stageDisk())
-  const before = { kind: 'boot-next', esp: guid, hadOrder: true, next: null, entry: null }
-  await uefiFirstOsBoot({ stageDisk }).disarm(before)
+  await removeRescueEntry({ stageDisk: () => resolveDisk(stage, { tableId: 'ignore' }) })
 }

@@ -18,6 +18,7 @@ import { type Emit, inPhase } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { describeBlockDevice } from '../../system/block-device.ts'
 import type { CheckSignatures } from '../../unpack/image.ts'
+import { checkFirmware } from '../boot/uefi.ts'
 import { canRender, renderable } from '../carry/apply.ts'
 import { type CapturedCarry, captureCarry } from '../carry/capture.ts'
 import { type DiskContent, readContents } from '../host/contents.ts'
@@ -101,6 +102,7 @@ export async function makePlan(input: PlanInput): Promise<Preflight> {
   throwIfCancelled(input.signal)
   const grub = host.firmware === 'bios' ? await readGrub(host) : undefined
   if (host.firmware === 'bios') checkGrub(grub, disks.disk)
+  else await checkFirmware()
   const carry = await inPhase(emit, 'capturing the carry', () => readCarryOf(input))
   checkWatchdog(host, input.acceptNoWatchdog)
   const arm = armOf(host.firmware, grub)
