@@ -57,7 +57,7 @@ test.each(names)(
     const { stdout, stderr, status } = await play([name, '--help'])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([])
-    expect(stdout).toMatch(new RegExp(`^Examples:\\n(.*\\n)*? {2}(.* )?osflash ${name} `, 'm'))
+    expect(stdout).toMatch(new RegExp(`^Examples:\\n(.*\\n)*? {2}(.* )?osflash ${name}( |$)`, 'm'))
   },
 )
 
