@@ -23,9 +23,20 @@ addresses_here() {
   done
 }
 
+# Where an operator reaches this system; all came from DHCP when the carry names none.
+own_addresses() {
+  if [ -n "$ADDRESSES" ]; then
+    printf '%s\\n' "$ADDRESSES"
+  else
+    addresses_here | grep -v -e '^127\\.' -e '^::1$' -e '^fe80:'
+  fi
+}
+
 check_addresses() {
   here=" $(addresses_here | tr '\\n' ' ')"
-  for address in $ADDRESSES; do
+  own=$(own_addresses)
+  [ -n "$own" ] || fail 'no address is up'
+  for address in $own; do
     case $here in
       *" \${address%%/*} "*) ;;
       *) fail "address $address is not up" ;;
@@ -68,10 +79,11 @@ check_gateways() {
 
 # One key of before is enough: clients look for the kind they know.
 check_sshd() {
+  own=$(own_addresses)
   ports=$(sshd -T 2>/dev/null | sed -n 's/^port //p')
   shown=
   for port in \${ports:-22}; do
-    for address in \${ADDRESSES:-127.0.0.1}; do
+    for address in $own; do
       keys=$(ssh-keyscan -T 5 -p "$port" "\${address%%/*}" 2>/dev/null |
         ssh-keygen -lf - 2>/dev/null)
       [ -n "$keys" ] || continue
@@ -87,7 +99,7 @@ check_sshd() {
   if [ -n "$shown" ]; then
     fail "sshd shows none of the old host keys"
   else
-    fail "no sshd answers at \${ADDRESSES:-127.0.0.1}, port \${ports:-22}"
+    fail "no sshd answers at port $(printf %s "\${ports:-22}" | tr '\\n' ' ')"
   fi
 }
 `

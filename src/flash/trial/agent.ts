@@ -52,9 +52,15 @@ now() {
 `
 
 const CONFIRM = `
+# A read-only mount of somebody who only looks is in the way, for a moment.
 mount_store() {
-  mkdir -p "$STORE" &&
-    mount -t ext4 -o noatime,nodev,nosuid,noexec "UUID=$STORE_UUID" "$STORE" 2>/dev/null
+  mkdir -p "$STORE" || return 1
+  for _ in 1 2 3; do
+    mount -t ext4 -o noatime,nodev,nosuid,noexec "UUID=$STORE_UUID" "$STORE" 2>/dev/null &&
+      return 0
+    sleep 1
+  done
+  return 1
 }
 
 unmount_store() {
@@ -70,10 +76,12 @@ lock() {
     [ "$tries" -gt 0 ] || return 1
     sleep 1
   done
+  trap 'unmount_store; unlock' EXIT
 }
 
 unlock() {
   rmdir "$RUN/lock"
+  trap - EXIT
 }
 
 write_confirmed() {
@@ -155,9 +163,10 @@ is_half_confirmed() {
   [ -e "$MARK" ] && boot_is_ours
 }
 
+# In the background: a service manager that hangs never answers.
 force_reboot() {
   sync
-  systemctl reboot
+  systemctl reboot &
   sleep "$FORCE_AFTER_SECONDS"
   sync
   reboot -f || systemctl reboot --force --force
@@ -185,7 +194,7 @@ run() {
   # For a target whose boot loader is not told.
   echo 30 2>/dev/null >/proc/sys/kernel/panic
   echo 1 2>/dev/null >/proc/sys/kernel/panic_on_oops
-  told=
+  told=nothing
   while :; do
     [ -e "$RUN/confirmed" ] && exit 0
     proven=
@@ -195,12 +204,9 @@ run() {
       REASONS=
       check
       [ -n "$REASONS" ] || proven=yes
-      case $proven$CONFIRM in
-        yesauto) confirm && exit 0 ;;
-        *ssh) fail "nobody ran osflash-confirm within $WITHIN_SECONDS seconds" ;;
-      esac
+      [ "$proven$CONFIRM" = yesauto ] && confirm && exit 0
     fi
-    [ "$REASONS" = "$told" ] || say "waiting: $REASONS"
+    [ "$REASONS" = "$told" ] || say "waiting: \${REASONS:-for osflash-confirm}"
     told=$REASONS
     [ "$(now)" -ge "$WITHIN_SECONDS" ] && break
     sleep 2
@@ -210,10 +216,13 @@ run() {
   [ -e "$RUN/confirmed" ] && exit 0
   # This system is the one that boots; a reboot would only come back here.
   is_half_confirmed && say "not finished: $REASONS" && exit 1
+  [ "$CONFIRM" = auto ] || fail "nobody ran osflash-confirm within $WITHIN_SECONDS seconds"
   give_up
 }
 
+# What is half confirmed is finished, also when the operator's connection breaks.
 operator() {
+  trap '' HUP INT PIPE
   [ -e "$RUN/confirmed" ] && say 'confirmed already' && exit 0
   confirm && exit 0
   say "not confirmed: $REASONS" >&2

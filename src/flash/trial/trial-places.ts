@@ -1,5 +1,8 @@
 /**
  * What only the trial agent and its installer know of the target's root; all else: places.ts.
+ *
+ * 1. Paths are absolute in the target.
+ * 2. What lies below /run is gone at the next boot.
  */
 import { TARGET } from '../places.ts'
 
@@ -7,7 +10,7 @@ import { TARGET } from '../places.ts'
 export const RUN_FOLDER = '/run/osflash'
 /** A confirmation has begun; the plan's digest. */
 export const MARK = '/var/lib/osflash/confirming'
-export const UNIT_NAME = TARGET.unit.replace(/^.*\//, '')
+const UNIT_NAME = TARGET.unit.replace(/^.*\//, '')
 /** Where the stage's root is mounted for the wrapper. */
 export const STAGE_MOUNT = `${RUN_FOLDER}/stage`
 /**

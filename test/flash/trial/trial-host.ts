@@ -18,6 +18,7 @@ import {
 } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { ConfirmSettings } from '../../../src/flash/boot/method.ts'
+import type { Carry } from '../../../src/flash/carry/model.ts'
 import { mountPartition } from '../../../src/flash/mounted-root.ts'
 import { TARGET } from '../../../src/flash/places.ts'
 import type { FlashPlan } from '../../../src/flash/plan/plan.ts'
@@ -27,9 +28,9 @@ import { makeScratch } from '../../../src/system/scratch.ts'
 import { MIB } from '../../../src/units.ts'
 import { flashPlan } from '../flash-plan.ts'
 
-export const TABLE_ID = 'a1b2c3d4-e5f6-4a7b-8c9d-0123456789ab'
+const TABLE_ID = 'a1b2c3d4-e5f6-4a7b-8c9d-0123456789ab'
 export const DIGEST = 'd'.repeat(64)
-export const ADDRESS = '10.9.9.2'
+const ADDRESS = '10.9.9.2'
 export const GATEWAY = '10.9.9.1'
 export const OWN_CODE = Buffer.alloc(440, 'target')
 export const GUARD_CODE = Buffer.alloc(440, 'guard')
@@ -43,6 +44,8 @@ export interface HostOptions {
   readonly boot?: Partial<ConfirmSettings>
   /** Text of the program on the stage; absent: there is no stage. */
   readonly program?: string
+  /** Default: the address of the host, and its neighbour. */
+  readonly reach?: Carry['reach']
   /** Of the neighbour; default: `GATEWAY`. */
   readonly neighbour?: string
   /** The sshd's key is another than the carry's; absent: there is no sshd. */
@@ -218,7 +221,7 @@ async function inject(
   { disk, hostKey, uuids }: Made,
 ): Promise<void> {
   const plan = flashPlan(options.plan)
-  const variables = { DISK: disk, TABLE_ID, FORCE_AFTER_SECONDS: '0', ...options.boot?.variables }
+  const variables = { DISK: disk, TABLE_ID, FORCE_AFTER_SECONDS: '1', ...options.boot?.variables }
   const sector0 = Buffer.concat([OWN_CODE, Buffer.alloc(72, 0x77)])
   const files = [{ path: '/var/lib/osflash/sector0.img', bytes: sector0 }]
   await injectTrial({
@@ -227,7 +230,7 @@ async function inject(
     planDigest: DIGEST,
     storeUuid: uuids.store,
     rescueRootUuid: uuids.stage,
-    reach: { addresses: [ADDRESS], gateways: [GATEWAY] },
+    reach: options.reach ?? { addresses: [ADDRESS], gateways: [GATEWAY] },
     boot: { variables, files: options.boot?.files ?? files },
     sequences: {},
   })
