@@ -29,7 +29,7 @@ export interface StageFile {
 }
 
 /**
- * The files of the stage's GRUB; the rescue's root must be unmounted cleanly after they are written.
+ * The files of the stage's GRUB. When they are written, the root must be unmounted cleanly.
  * @param entry how the rescue starts, as its manifest has it
  * @throws OsflashError `refused` when the command line cannot be said to GRUB
  */

@@ -41,7 +41,7 @@ async function place(name: string): Promise<{ folder: string }> {
   return { folder }
 }
 
-/** Switches on a machine with the first disk and the stage, until the log has all words in order. */
+/** Switches on a machine with the first disk and the stage, until the log has all words. */
 async function bootUntil(disk: string, words: readonly string[]): Promise<string> {
   const log = join(scratch.path, 'serial.log')
   await rm(log, { force: true })

@@ -144,7 +144,7 @@ test('nothing is tried that would not start, or without the guard', async () => 
   await expect(one.boot.confirm()).rejects.toMatchObject({ code: 'readback' })
 })
 
-test('started by the BIOS from the stage, an old guard keeps its drive; a new one is refused', async () => {
+test('started from the stage itself, an old guard keeps its drive; a new one is refused', async () => {
   const one = await host()
   const native = one.start('osflash.stage=hd0,gpt3')
   const silent = one.start('ro')

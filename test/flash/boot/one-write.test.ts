@@ -73,7 +73,7 @@ test('a file never grows, and is never made', async () => {
   await expect(readPiece({ path, offset: 9_999, length: 2 })).rejects.toMatchObject({ code: 'io' })
 })
 
-test('an environment block is changed in place; a file that holds none stays as it is', async () => {
+test('an environment block is changed in place; a file that holds none stays', async () => {
   await expect(setGrubVariables(path, { trial: '1' })).rejects.toMatchObject({ code: 'format' })
   expect(await readFile(path)).toEqual(Buffer.from(pattern(10_000, 1)))
   const block = changeGrubEnvironment(emptyGrubEnvironment(), { saved_entry: '0', trial: '0' })

@@ -10,7 +10,7 @@ const entry = {
 }
 
 test('the configuration of the stage: trial once, else the rescue, else a reboot', () => {
-  expect(stageConfig(entry)).toMatchInlineSnapshot(`
+  expect(stageConfig({ ...entry, commandLine: 'ro panic=0' })).toMatchInlineSnapshot(`
     "# Made by osflash; docs/apply.md says what it does.
     set stage=$root
     if serial --unit=0 --speed=115200; then
@@ -47,7 +47,7 @@ test('the configuration of the stage: trial once, else the rescue, else a reboot
 
     echo "osflash: rescue"
     set root=$stage
-    if linux /boot/vmlinuz-6.12 root=UUID=u ro console=ttyS0,115200 panic=30 oops=panic osflash.stage=$root; then
+    if linux /boot/vmlinuz-6.12 ro panic=30 oops=panic osflash.stage=$root; then
       if initrd /boot/initrd.img-6.12; then
         boot
       fi
