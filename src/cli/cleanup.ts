@@ -4,11 +4,8 @@
  * 1. The verb and its help.
  * 2. What it does is loaded when it is run: actions/cleanup.ts.
  */
+import type { CleanupVerbOptions } from './actions/cleanup.ts'
 import type { Verb } from './verb.ts'
-
-export interface CleanupVerbOptions {
-  readonly yes?: boolean
-}
 
 export const verb: Verb = {
   name: 'cleanup',

@@ -82,6 +82,7 @@ async function undo(
   if (journal === undefined) {
     for (const name of STORE.journal) await removeFileSafely(join(store, name))
   } else if (state !== undefined && state !== 'preflight') await journal.write({ state: 'aborted' })
+  await removeFileSafely(join(store, STORE.armBackup))
 }
 
 function tooLate(why: string): OsflashError {

@@ -19,7 +19,7 @@ const uuid = z.string().check(z.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12
 const digest = z.string().check(z.regex(/^[0-9a-f]{64}$/))
 
 /** `FIRST_OS.run`: written when staging begins, removed last when a run was aborted. */
-export const runFactsSchema = z.strictObject({
+const runFactsSchema = z.strictObject({
   storeUuid: uuid,
   /** SHA-256 of plan.json, lower-case hex. */
   planDigest: digest,
@@ -28,7 +28,7 @@ export const runFactsSchema = z.strictObject({
 export type RunFacts = z.infer<typeof runFactsSchema>
 
 /** `RESCUE.stageFacts`. */
-export const stageFactsSchema = z.strictObject({
+const stageFactsSchema = z.strictObject({
   format: z.literal('osflash-stage/1'),
   storeUuid: uuid,
   /** UUID of the file system of the rescue's root. */
@@ -81,7 +81,7 @@ export async function findStore(root = '/'): Promise<FoundStore | undefined> {
 
 /** One assignment a line; a value is bare, quoted, or pieces of both. */
 const ASSIGNMENT = /^([A-Z][A-Z0-9_]*)=((?:[\w./:@%+,=-]|'[^']*'|"[^"$`\\]*"|\\')*)$/
-const PIECE = /'([^']*)'|"([^"]*)"|\\(')/g
+const PIECE = /'[^']*'|"[^"]*"|\\'/g
 
 /**
  * Shell variables as a POSIX shell would read them, without expansions.
@@ -93,9 +93,13 @@ export function parseSettings(text: string): Record<string, string> {
     if (line === '' || line.startsWith('#')) continue
     const [, name, value] = ASSIGNMENT.exec(line) ?? []
     if (name === undefined || value === undefined) throw new RangeError(`no setting: ${line}`)
-    settings[name] = value.replace(PIECE, (_, single, double, quote) => single ?? double ?? quote)
+    settings[name] = value.replace(PIECE, unquoted)
   }
   return settings
+}
+
+function unquoted(piece: string): string {
+  return piece.startsWith('\\') ? piece.slice(1) : piece.slice(1, -1)
 }
 
 async function readJson<T>(path: string, schema: z.ZodMiniType<T>): Promise<T | undefined> {

@@ -48,7 +48,8 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     expect(await isUnderWay(host)).toBe(false)
     expect(await stateOf(host)).toBe('aborted')
     const left = await host.inStore((path) => readdir(path))
-    for (const name of [STORE.sessionKey, STORE.carry, STORE.go]) expect(left).not.toContain(name)
+    const gone = [STORE.sessionKey, STORE.carry, STORE.go, STORE.armBackup]
+    for (const name of gone) expect(left).not.toContain(name)
     expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(false)
   })
 

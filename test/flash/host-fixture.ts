@@ -4,7 +4,7 @@
  * Needs root. All is taken away when the test ends.
  */
 import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { createJournal } from '../../src/flash/journal.ts'
@@ -105,7 +105,3 @@ async function writeFacts(root: string, system: SystemName, facts: Facts): Promi
   await mkdir(dirname(join(root, path)), { recursive: true })
   await writeFile(join(root, path), text)
 }
-
-/** Names and contents of files of a root that were there. */
-export const readText = (root: string, path: string): Promise<string> =>
-  readFile(join(root, path), 'utf8')

@@ -9,25 +9,9 @@ import { STORE, STORE_LABEL } from '../../src/flash/places.ts'
 import { planDigest } from '../../src/flash/plan/plan.ts'
 import { makeStore, mountStore, readPlan, writeFileSafely } from '../../src/flash/store.ts'
 import { run } from '../../src/system/run.ts'
-import { makeScratch } from '../../src/system/scratch.ts'
 import { MIB } from '../../src/units.ts'
 import { flashPlan } from './flash-plan.ts'
-
-const isRoot = process.getuid?.() === 0
-
-async function scratchFolder(): Promise<string> {
-  const scratch = await makeScratch('store-test', '/var/tmp')
-  onTestFinished(() => scratch[Symbol.asyncDispose]())
-  return scratch.path
-}
-
-async function loopDevice(file: string): Promise<string> {
-  const device = (await run(['losetup', '--find', '--show', file])).stdout.trim()
-  onTestFinished(async () => {
-    await run(['losetup', '--detach', device])
-  })
-  return device
-}
+import { isRoot, loopDevice, scratchFolder } from './host-fixture.ts'
 
 interface Made {
   readonly folder: string

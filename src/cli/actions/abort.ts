@@ -1,5 +1,8 @@
 /**
- * What `osflash abort` does: undoes a replacement, and says so.
+ * What `osflash abort` does.
+ *
+ * 1. Nobody else may be at it: an apply that is under way is stopped first, by its own Ctrl-C.
+ * 2. The replacement is undone, or there was none; both are fine.
  */
 import { abortRun } from '../../flash/abort.ts'
 import { holdReplacement } from '../../flash/plan/run-state.ts'

@@ -1,5 +1,8 @@
 /**
- * What `osflash cleanup` does: asks, then makes the stage blank.
+ * What `osflash cleanup` does.
+ *
+ * 1. The operator types the serial number of the stage, unless `--yes` says so.
+ * 2. Then the disk becomes blank, and its boot entry goes.
  */
 import { removeRescueEntry } from '../../flash/boot/uefi.ts'
 import { cleanUp } from '../../flash/cleanup.ts'
@@ -7,9 +10,13 @@ import { identityText } from '../../flash/host/disk-identity.ts'
 import { resolveDisk } from '../../flash/host/disks.ts'
 import type { FlashPlan } from '../../flash/plan/plan.ts'
 import { holdReplacement } from '../../flash/plan/run-state.ts'
-import type { CleanupVerbOptions } from '../cleanup.ts'
 import { askTyped } from '../typed-word.ts'
 import type { VerbContext } from '../verb.ts'
+
+export interface CleanupVerbOptions {
+  /** Nobody is asked. */
+  readonly yes?: boolean
+}
 
 /** @throws OsflashError `refused` unless this is a confirmed target, `cancelled` */
 export async function cleanup(options: CleanupVerbOptions, context: VerbContext): Promise<void> {
@@ -20,8 +27,8 @@ export async function cleanup(options: CleanupVerbOptions, context: VerbContext)
     agree: async ({ stage }, path) => {
       if (options.yes === true) return
       const word = stage.serial ?? stage.wwn ?? path
-      const lost = `All of ${path}, ${identityText(stage)}, will be erased, and the way back with it.`
-      await askTyped({ question: `${lost}\nType ${word} to go on: `, word, signal })
+      const lost = `Everything on ${path}, ${identityText(stage)}, and the way back will be lost.`
+      await askTyped({ question: `${lost} Type ${word} to go on: `, word, signal })
     },
   })
   stdout.write(json ? `${JSON.stringify({ blank: disk })}\n` : `${disk} is blank\n`)

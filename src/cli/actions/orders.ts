@@ -1,5 +1,8 @@
 /**
- * What `osflash go` and `osflash hold` do: give the order, and say what it means.
+ * What `osflash go` and `osflash hold` do.
+ *
+ * 1. The order is given, durable on the store.
+ * 2. What it means is said.
  */
 import { giveOrder } from '../../flash/orders.ts'
 import type { VerbContext } from '../verb.ts'

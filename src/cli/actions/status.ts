@@ -1,5 +1,8 @@
 /**
- * What `osflash status` does: prints the status, and fails where the replacement did.
+ * What `osflash status` does.
+ *
+ * 1. The status is printed, whatever it is.
+ * 2. Where the replacement failed, this fails too, with what can be done next as hints.
  */
 import { OsflashError } from '../../errors.ts'
 import { readStatus } from '../../flash/status.ts'
