@@ -43,7 +43,7 @@ const act = fc.record({
   fill: fc.nat(255),
 })
 
-test('whatever is written, the guard is there at each step and reads give what was meant', () =>
+test('whatever is written, the guard is there and reads give what was meant', () =>
   fc.assert(
     fc.asyncProperty(fc.array(act, { maxLength: 12 }), async (acts) => {
       const disk = fakeTarget(DISK_BYTES, false)
