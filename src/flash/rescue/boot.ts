@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises'
 import { biosRescueBoot } from '../boot/bios-rescue.ts'
 import type { RescueBoot } from '../boot/method.ts'
-import { uefiRescueBoot, uefiRescueBoot } from '../boot/uefi.ts'
+import { uefiRescueBoot } from '../boot/uefi.ts'
 import { resolveDisk } from '../host/disks.ts'
 import type { FlashPlan } from '../plan/plan.ts'
 
