@@ -115,7 +115,7 @@ test('a loop of links and a file as a folder are refused with the path', async (
   })
 })
 
-test('a folder in the place of a file is an error that names it; nothing is left beside', async () => {
+test('a folder in the place of a file is an error that names it, nothing is left', async () => {
   await using place = await makeRoot()
   const { root } = place
   await mkdir(join(root, 'etc/hostname/x'), { recursive: true })

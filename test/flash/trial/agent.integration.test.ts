@@ -10,6 +10,7 @@ import {
   listAll,
   makeTrialHost,
   OWN_CODE,
+  TABLE_ID,
 } from './trial-host.ts'
 
 const isRoot = process.getuid?.() === 0
@@ -86,7 +87,7 @@ describe.each(shells)('needs root: in $shell', ({ shell, isThere }) => {
       const { status, stderrTail } = await host.agent('confirm')
       expect(status).toBe(1)
       expect(stderrTail).toContain(
-        `osflash: not confirmed: ${host.disk} has the table id a1b2c3d4-e5f6-4a7b-8c9d-0123456789ab`,
+        `osflash: not confirmed: ${host.disk} has the table id ${TABLE_ID}, not 0000`,
       )
       expect((await host.sector0()).equals(before)).toBe(true)
       await host.withStore(async (store) => {

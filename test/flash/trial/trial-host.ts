@@ -28,7 +28,7 @@ import { makeScratch } from '../../../src/system/scratch.ts'
 import { MIB } from '../../../src/units.ts'
 import { flashPlan } from '../flash-plan.ts'
 
-const TABLE_ID = 'a1b2c3d4-e5f6-4a7b-8c9d-0123456789ab'
+export const TABLE_ID = 'a1b2c3d4-e5f6-4a7b-8c9d-0123456789ab'
 export const DIGEST = 'd'.repeat(64)
 const ADDRESS = '10.9.9.2'
 export const GATEWAY = '10.9.9.1'
