@@ -132,7 +132,18 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
     path: LOADER,
   })
   const rescueEntry = async () => ensureEntry(variables, await fileOn(stageDisk), RESCUE_NAME)
-  const targetEntry = async () => ensureEntry(variables, await fileOn(disk), TARGET_NAME)
+  const targetEntry = async (): Promise<number> => {
+    const file = await fileOn(disk)
+    const stage = await fileOn(stageDisk)
+    if (file.esp.guid !== stage.esp.guid) return ensureEntry(variables, file, TARGET_NAME)
+    throw new OsflashError(
+      'refused',
+      'starting the target: its ESP has the PARTUUID of the stage',
+      {
+        hints: ['take other images: one was made of the other'],
+      },
+    )
+  }
   const hasGuard = async (): Promise<boolean> => {
     const entry = await findEntry(variables, await fileOn(stageDisk))
     return entry !== undefined && (await readOrder(variables))[0] === entry

@@ -68,7 +68,7 @@ test('whatever is written, the guard is there and reads give what was meant', ()
     }),
   ))
 
-test('the first page is one write, after what is behind it and after it is remembered', async () => {
+test('the first page is one write, behind the rest, once it is remembered', async () => {
   const disk = fakeTarget(DISK_BYTES, false)
   const { target, kept } = guarded(disk)
   await target.write(0, new Uint8Array(10_000).fill(9))

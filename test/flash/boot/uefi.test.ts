@@ -157,6 +157,17 @@ test('guard, trial, confirmation: who is first, and who is next', async () => {
   expect(await one.read('BootOrder')).toBe('07000000' + '0300' + '0100' + '0000')
 })
 
+test('a target that cannot be told from the stage is never tried', async () => {
+  const one = await host()
+  await one.boot.guard()
+  await writeFile(one.disk, await readFile(one.stage))
+  const before = await one.snapshot()
+  for (const act of [one.boot.retarget, one.boot.trial, one.boot.confirm]) {
+    await expect(act()).rejects.toMatchObject({ code: 'refused' })
+  }
+  expect(await one.snapshot()).toEqual(before)
+})
+
 test('a disk without an ESP is refused before anything is written', async () => {
   const one = await host()
   const before = await one.snapshot()
