@@ -15,7 +15,7 @@ import { throwIfCancelled } from '../../errors.ts'
 import { run } from '../../system/run.ts'
 import { readInside } from '../inside-root.ts'
 import { carriedInterfaces, type InterfaceFacts, withCarrier } from './interfaces.ts'
-import { IP_SCHEMAS, type IpState, readIpJson } from './ip-json.ts'
+import { addressesOf, IP_SCHEMAS, type IpState, readIpJson } from './ip-json.ts'
 import { dhclientLease, type Lease, networkdLease } from './leases.ts'
 import type { Carry, CarryInterface } from './model.ts'
 import { gatewayAnswers } from './neighbour.ts'
@@ -46,9 +46,7 @@ export async function captureNetwork({
     dnsDomains: [...domains],
     reach: {
       gateways: await answeringGateways(state, interfaces, signal),
-      addresses: interfaces
-        .filter(({ name }) => up.has(name))
-        .flatMap(({ addresses }) => addresses.map(({ cidr }) => cidr.split('/')[0] ?? cidr)),
+      addresses: interfaces.filter(({ name }) => up.has(name)).flatMap((o) => reachedAt(state, o)),
     },
   }
 }
@@ -116,6 +114,13 @@ async function resolverOf(root: string): Promise<Resolver> {
   const upstream = await read('/run/systemd/resolve/resolv.conf')
   if (upstream.servers.length === 0 || (own.servers.length > 0 && !own.hasStub)) return own
   return { ...upstream, domains: own.domains.length > 0 ? own.domains : upstream.domains }
+}
+
+/** An address from advertisements is left out: another system may choose another one. */
+function reachedAt(state: IpState, { name, addresses }: CarryInterface): string[] {
+  const fixed = addresses.map(({ cidr }) => cidr.split('/')[0] ?? cidr)
+  const all4 = addressesOf(state, name).filter(({ family }) => family === 'inet')
+  return [...new Set([...fixed, ...all4.map(({ local }) => local)])]
 }
 
 const zonedServers = (servers: readonly string[], name: string): string[] =>

@@ -17,7 +17,7 @@ import { syncFolder, writeFileSafely } from '../durable-file.ts'
 import { readInside } from '../inside-root.ts'
 import { keyLines, mergeKeys, opensShell } from './authorized-keys.ts'
 import { type CaptureInput, captureNetwork } from './capture-network.ts'
-import { CARRY_FILES, type Carry, carrySchema } from './model.ts'
+import { CARRY_FILES, type Carry, type CarryInterface, carrySchema } from './model.ts'
 import { hasPassword, shadowLine } from './shadow.ts'
 import {
   firstOfEachType,
@@ -84,10 +84,21 @@ export async function captureCarry(input: CaptureInput = {}): Promise<CapturedCa
       ...(hasRootPassword ? { rootShadow } : {}),
     },
     notes: [
+      ...network.interfaces.flatMap(clientNotes),
       ...(hasNameServer(network) ? [] : ['no name server is known but the host itself']),
       ...(await notesOf({ system, settings, why, left: hostKeys.length - carried.length })),
     ],
   }
+}
+
+/** A server that knows a client by its identifier may give another address to another one. */
+function clientNotes({ name, dhcp4, dhcp6, dhcp4ClientId = '' }: CarryInterface): string[] {
+  const unknown4 = dhcp4 && dhcp4ClientId === ''
+  const unknown6 = dhcp6 && !dhcp4ClientId.startsWith('ff')
+  return [
+    ...(unknown4 ? [`${name}: the DHCP client identifier is not known, the MAC will be sent`] : []),
+    ...(unknown6 ? [`${name}: the DHCPv6 server will see a new client identifier`] : []),
+  ]
 }
 
 const hasNameServer = ({ dnsServers, interfaces }: Pick<Carry, 'dnsServers' | 'interfaces'>) =>

@@ -56,7 +56,8 @@ export const carrySchema = z.strictObject({
   dnsDomains: z.array(text),
   /**
    * What was up before: `gateways` are the default gateways that answered, `addresses` the static
-   * addresses (without prefix length) of interfaces with a carrier.
+   * addresses and IPv4 leases (without prefix length) of interfaces with a carrier: where people
+   * find the host.
    */
   reach: z.strictObject({ gateways: z.array(text), addresses: z.array(text) }),
   /** Fingerprints (`SHA256:…`) of the host keys in `ssh/`. */

@@ -99,7 +99,7 @@ describe.skipIf(!asRoot)('as root, in a network namespace', () => {
         },
       ],
       dnsServers: [],
-      reach: { gateways: ['fe80::1'], addresses: [] },
+      reach: { gateways: ['fe80::1'], addresses: ['10.0.2.15'] },
     })
   })
 
