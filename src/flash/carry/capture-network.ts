@@ -15,7 +15,7 @@ import { throwIfCancelled } from '../../errors.ts'
 import { run } from '../../system/run.ts'
 import { readInside } from '../inside-root.ts'
 import { carriedInterfaces, type InterfaceFacts, withCarrier } from './interfaces.ts'
-import { addressesOf, IP_SCHEMAS, type IpState, readIpJson } from './ip-json.ts'
+import { addressesOf, IP_SCHEMAS, type IpState, readIpJson, usableAddresses } from './ip-json.ts'
 import { dhclientLease, type Lease, networkdLease } from './leases.ts'
 import type { Carry, CarryInterface } from './model.ts'
 import { gatewayAnswers } from './neighbour.ts'
@@ -120,7 +120,9 @@ async function resolverOf(root: string): Promise<Resolver> {
 function reachedAt(state: IpState, { name, addresses }: CarryInterface): string[] {
   const fixed = addresses.map(({ cidr }) => cidr.split('/')[0] ?? cidr)
   const all4 = addressesOf(state, name).filter(({ family }) => family === 'inet')
-  return [...new Set([...fixed, ...all4.map(({ local }) => local)])]
+  const usable = usableAddresses(state, name)
+  const found = new Set([...fixed, ...all4.map(({ local }) => local)])
+  return [...found].filter((address) => usable.includes(address))
 }
 
 const zonedServers = (servers: readonly string[], name: string): string[] =>

@@ -17,7 +17,7 @@ import { readInside } from '../inside-root.ts'
 import { keyLines, keyOf, opensShell } from './authorized-keys.ts'
 import { ipState } from './capture-network.ts'
 import { withChrootNeeds } from './chroot-needs.ts'
-import { addressesOf, type IpState } from './ip-json.ts'
+import { type IpState, usableAddresses } from './ip-json.ts'
 import { isLinkLocal6 } from './ip-prefix.ts'
 import type { Carry } from './model.ts'
 import { gatewayAnswers } from './neighbour.ts'
@@ -127,7 +127,7 @@ async function missingNow(carry: Carry, signal: AbortSignal | undefined): Promis
 /** The carried addresses that are on no interface that is up. */
 function missingAddresses({ reach }: Carry, state: IpState): string[] {
   const up = state.links.filter(({ flags }) => flags.includes('LOWER_UP'))
-  const held = up.flatMap(({ ifname }) => addressesOf(state, ifname)).map(({ local }) => local)
+  const held = up.flatMap(({ ifname }) => usableAddresses(state, ifname))
   return reach.addresses.filter((address) => !held.includes(address) && !isLinkLocal6(address))
 }
 

@@ -38,6 +38,9 @@ const addressSchema = z.object({
   dynamic: z.optional(z.boolean()),
   temporary: z.optional(z.boolean()),
   noprefixroute: z.optional(z.boolean()),
+  /** Duplicate detection is under way, or found another owner (`dadfailed`). */
+  tentative: z.optional(z.boolean()),
+  dadfailed: z.optional(z.boolean()),
 })
 
 /** Entries that a filter of `ip` left out are empty objects. */
@@ -114,3 +117,9 @@ export function addressesOf(state: IpState, name: string): IpAddress[] {
     .flatMap(({ addr_info = [] }) => addr_info)
     .filter((entry): entry is IpAddress => 'local' in entry)
 }
+
+/** The addresses of one interface that answer. */
+export const usableAddresses = (state: IpState, name: string): string[] =>
+  addressesOf(state, name)
+    .filter(({ tentative, dadfailed }) => tentative !== true && dadfailed !== true)
+    .map(({ local }) => local)

@@ -130,14 +130,14 @@ async function publicHalf(path: string, signal: AbortSignal | undefined): Promis
 }
 
 /** SHA-256 of the blob of a public key, as ssh-keygen -l prints it. */
-export function fingerprintOf(publicLine: string): string {
+function fingerprintOf(publicLine: string): string {
   const blob = Buffer.from(publicLine.split(' ')[1] ?? '', 'base64')
   const digest = createHash('sha256').update(blob).digest('base64')
   return `SHA256:${digest.replace(/=+$/, '')}`
 }
 
 /** `ssh-ed25519` and `ssh-ed25519-cert-v01@openssh.com` are of type `ed25519`. */
-export function typeOf(publicLine: string): string {
+function typeOf(publicLine: string): string {
   const word = publicLine.split(' ')[0] ?? ''
   if (word.startsWith('ecdsa-')) return 'ecdsa'
   return word.replace(/^ssh-/, '').replace(/-cert-v\d+@.*$/, '')

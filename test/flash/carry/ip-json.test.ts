@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest'
-import { addressesOf, IP_SCHEMAS, readIpJson } from '../../../src/flash/carry/ip-json.ts'
+import {
+  addressesOf,
+  IP_SCHEMAS,
+  readIpJson,
+  usableAddresses,
+} from '../../../src/flash/carry/ip-json.ts'
 import { isLoopback, prefixHolds } from '../../../src/flash/carry/ip-prefix.ts'
-import { factsOf } from './ip-facts.ts'
+import { address6, factsOf } from './ip-facts.ts'
 
 test('what newer iproute2 adds is ignored, and nothing at all is an empty list', () => {
   const json = '[{"dst":"default","gateway":"192.0.2.1","dev":"ens3","flags":[],"new":{"a":1}}]'
@@ -21,6 +26,16 @@ test('entries that a filter emptied are no addresses', () => {
   const { state } = factsOf()
   const emptied = [{ ifname: 'ens3', addr_info: [{}] }, {}]
   expect(addressesOf({ ...state, addresses: emptied }, 'ens3')).toEqual([])
+})
+
+test("an address that is another host's, or may be, does not answer", () => {
+  const list = [
+    address6('2001:db8::1', { tentative: true }),
+    address6('2001:db8::2', { dadfailed: true, tentative: true }),
+    address6('2001:db8::3'),
+  ]
+  const { state } = factsOf({ addresses: { ens3: list } })
+  expect(usableAddresses(state, 'ens3')).toEqual(['2001:db8::3'])
 })
 
 test.each([
