@@ -19,6 +19,8 @@ export interface Situation {
 
 const AGAIN = 'osflash apply goes on, with the same options'
 const UNDO = 'osflash abort undoes what was prepared'
+// Apply refuses while something may still start the rescue.
+const UNDO_FIRST = [UNDO, 'then osflash apply tries again, with the same options']
 const BY_ITSELF = 'it goes on by itself; after an interruption: osflash resume'
 
 /** One or more lines, what is likeliest first. */
@@ -34,12 +36,12 @@ export function nextSteps(situation: Situation): readonly string[] {
       return system === 'rescue' ? [BY_ITSELF] : [AGAIN, UNDO]
     case 'armed':
       if (system === 'rescue') return [BY_ITSELF]
-      return situation.isLost ? [AGAIN, UNDO] : ['reboot starts the rescue', UNDO]
+      return situation.isLost ? UNDO_FIRST : ['reboot starts the rescue', UNDO]
     case 'rehearsal':
-      return system === 'rescue' ? rehearsalSteps(situation) : [AGAIN, UNDO]
+      return system === 'rescue' ? rehearsalSteps(situation) : UNDO_FIRST
     case 'aborted':
       if (system === 'rescue') return ['reboot starts the first OS']
-      return [UNDO, 'osflash apply tries again, with the same options']
+      return UNDO_FIRST
     case 'trial':
       return trialSteps(situation)
     case 'confirmed':

@@ -11,7 +11,7 @@
  */
 import { open, readdir, readFile, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { OsflashError } from '../errors.ts'
+import { errnoOf, ioError, OsflashError } from '../errors.ts'
 
 const SYSFS = '/sys/class/block'
 const SUPERBLOCK_OFFSET = 1_024
@@ -104,7 +104,8 @@ async function ext4Uuid(path: string): Promise<string | undefined> {
   try {
     await using file = await open(path, 'r')
     await file.read(block, 0, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET)
-  } catch {
+  } catch (cause) {
+    if (errnoOf(cause) === 'EACCES') throw ioError(`reading ${path}`, cause)
     // No medium, no node, a failing disk: not the store.
     return undefined
   }

@@ -124,8 +124,13 @@ function parsed<T>(path: string, parse: () => T): T {
   }
 }
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
+/** Who may not look must not be told that nothing is there. */
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT' || errnoOf(cause) === 'ENOTDIR') return false
+    throw ioError(`looking for ${path}`, cause)
+  }
+}

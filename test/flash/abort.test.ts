@@ -1,12 +1,17 @@
-import { mkdir, readdir, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { abortRun } from '../../src/flash/abort.ts'
+import { firstOsBoot } from '../../src/flash/boot/first-os.ts'
 import type { ArmBackup } from '../../src/flash/boot/method.ts'
 import { openJournal } from '../../src/flash/journal.ts'
 import { FIRST_OS, STORE } from '../../src/flash/places.ts'
+import { armRescue } from '../../src/flash/stage/arm.ts'
 import { NEXT, type State } from '../../src/flash/states.ts'
+import { readStatus } from '../../src/flash/status.ts'
+import { emptyGrubEnvironment } from '../../src/format/grub-environment.ts'
 import { run } from '../../src/system/run.ts'
+import { DEBIAN_GRUB_CFG } from './boot/grub-cfg.ts'
 import { type HostFixture, hostFixture, isRoot, scratchFolder } from './host-fixture.ts'
 
 const BACKUP = { kind: 'grub', custom: null, bytes: 1_024 }
@@ -67,6 +72,25 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
       expect(await isUnderWay(host)).toBe(true)
       expect(await stateOf(host)).toBe(state)
     }
+  })
+
+  test('a GRUB that was armed is byte-identical, and status knew it all along', async () => {
+    const folder = await scratchFolder()
+    const files = { 'grub.cfg': DEBIAN_GRUB_CFG, grubenv: emptyGrubEnvironment() }
+    for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes)
+    const plan = { arm: { kind: 'grub', folder } } as const
+    const host = await hostFixture({ system: 'first-os', state: 'staged', plan })
+    const boot = await firstOsBoot(host.plan)
+    await host.inStore(async (store) => {
+      await armRescue({ store, journal: await openJournal(store, { system: 'first-os' }), boot })
+    })
+    const status = () => readStatus({ root: host.root, isArmed: () => boot.isArmed() })
+    expect(await status()).toMatchObject({ state: 'armed', failed: false })
+    await abortRun({ root: host.root, makeBoot: firstOsBoot })
+    expect((await readdir(folder)).sort()).toEqual(Object.keys(files).sort())
+    expect(await readFile(join(folder, 'grubenv'))).toEqual(Buffer.from(files.grubenv))
+    expect(await readFile(join(folder, 'grub.cfg'), 'utf8')).toBe(files['grub.cfg'])
+    expect(await status()).toMatchObject({ state: 'none', failed: false })
   })
 
   test.each(['rescue', 'target'] as const)('is refused in the %s', async (system) => {

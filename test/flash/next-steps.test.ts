@@ -30,10 +30,13 @@ test('the first OS is not sent on behind the guard', () => {
   ])
 })
 
-test('a spent one-shot is armed by apply, not by a reboot', () => {
+test('a spent one-shot is undone first: apply refuses before, a reboot does nothing', () => {
   const situation = { state: 'armed', system: 'first-os' } as const
   expect(nextSteps(situation)[0]).toBe('reboot starts the rescue')
-  expect(nextSteps({ ...situation, isLost: true })[0]).toContain('osflash apply')
+  expect(nextSteps({ ...situation, isLost: true })).toEqual([
+    'osflash abort undoes what was prepared',
+    'then osflash apply tries again, with the same options',
+  ])
 })
 
 test('an operator is asked only where the plan says so', () => {

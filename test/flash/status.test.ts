@@ -71,7 +71,7 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
       failed: true,
       notes: ['the rescue came up, and did not end its rehearsal'],
     })
-    expect(next[0]).toContain('osflash apply')
+    expect(next[0]).toContain('osflash abort')
   })
 
   test('an aborted run says why', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -73,6 +73,19 @@ describe('the system that runs', () => {
     const message = `reading ${join(damaged, path)}: it is not what osflash writes`
     await expect(findStore(damaged)).rejects.toMatchObject({ code: 'format', message })
   })
+})
+
+test.skipIf(process.getuid?.() !== 0)('who may not look is told so (as root)', async () => {
+  const closed = await root({ [FIRST_OS.run]: runFacts })
+  await chmod(closed, 0o711)
+  await chmod(join(closed, FIRST_OS.folder), 0o700)
+  const module = new URL('../../src/flash/systems.ts', import.meta.url).pathname
+  const program = `import { currentSystem } from '${module}'
+    process.setgid(65534)
+    process.setuid(65534)
+    await currentSystem('${closed}').catch((error) => console.log(error.message))`
+  const { stdout } = await run([process.execPath, '--input-type=module', '--eval', program])
+  expect(stdout).toBe(`looking for ${join(closed, FIRST_OS.run)}: permission denied\n`)
 })
 
 describe('settings', () => {
