@@ -6,7 +6,7 @@
  * 3. Other tables and file systems reuse the root of one build.
  */
 import { mkdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildSource } from '../../src/pack/build/build.ts'
 import { makeDebianTar } from '../../src/pack/build/debian.ts'
@@ -16,6 +16,16 @@ import { makeScratch, type Scratch } from '../../src/system/scratch.ts'
 import { GIB } from '../../src/units.ts'
 import { Machine } from './machine.ts'
 import { makeRealDisk } from './real-disk.ts'
+import {
+  askAssembled,
+  askProgram,
+  askUnits,
+  makeAssembled,
+  pretendStage,
+  rebootsAfter,
+  resumeResult,
+  startDeadMan,
+} from './rescue.ts'
 
 const recipes = join(import.meta.dirname, '../../recipes')
 const SSH_TIMEOUT_SECONDS = 400
@@ -111,19 +121,55 @@ async function bootOnce({ firmware, folder, path, sectorBytes = 512 }: Boot): Pr
 
 const expected = { hostname: 'flashed', failedUnits: '', hasGrown: true }
 
+const disks = new Map<string, Promise<string>>()
+
+/** The disk of a recipe that ships, made once. */
+function recipeDisk(recipe: string): Promise<string> {
+  const made =
+    disks.get(recipe) ?? makeDisk({ folder: join(scratch.path, recipe), recipe, set: [] })
+  disks.set(recipe, made)
+  return made
+}
+
 // The demo builds and boots debian-13.yaml; its root is that of the cases further down.
 test.each([
   ['debian-12.yaml', '12'],
   ['rescue-debian-13.yaml', '13'],
 ])('%s boots under BIOS and UEFI', async (recipe, version) => {
-  const folder = join(scratch.path, recipe)
-  const disk = await makeDisk({ folder, recipe, set: [] })
+  const path = await recipeDisk(recipe)
+  const folder = dirname(path)
   for (const firmware of ['bios', 'uefi'] as const) {
-    const answer = await boot({ firmware, folder, path: disk })
+    const answer = await boot({ firmware, folder, path })
     expect(answer).toEqual({ ...expected, firmware, release: `debian ${version}`, root: 'ext4' })
     await run(['rm', '-f', join(folder, 'known_hosts')])
   }
-  await run(['rm', '-rf', folder])
+})
+
+test('a rescue needs nobody: it assembles nothing, and what hangs reboots', async () => {
+  const path = await recipeDisk('rescue-debian-13.yaml')
+  const folder = dirname(path)
+  const spare = join(folder, 'spare.img')
+  await run(['truncate', '--size=256M', spare])
+  const both = [
+    { path, serial: 'TEST0001' },
+    { path: spare, serial: 'TEST0002' },
+  ]
+  const options = { firmware: 'bios', disks: both, folder, sshKey, keepDisks: false } as const
+  await using machine = await Machine.start(options)
+  await machine.waitForSsh(SSH_TIMEOUT_SECONDS)
+  const { version } = JSON.parse(await readFile(join(recipes, '../package.json'), 'utf8'))
+  expect(await askProgram(machine)).toEqual([version, 'no Node of Debian'])
+  expect(await askUnits(machine)).toEqual(['no', 'enabled', 'active', 'enabled', '1', '1'])
+  expect(await makeAssembled(machine)).toMatch(/^1 arrays; spare-volume/)
+  // No stage: the dead man has nothing to look after.
+  expect(await startDeadMan(machine)).toBe('no')
+  await pretendStage(machine)
+  await rebootsAfter(machine, 'systemctl start --no-block osflash-dead-man', SSH_TIMEOUT_SECONDS)
+  expect(await askAssembled(machine)).toBe('0 arrays; No devices found')
+  // A stage without a store: the program says so and the rescue stays, as it has started.
+  expect(await resumeResult(machine)).toBe('exit-code')
+  expect(await startDeadMan(machine)).toBe('no')
+  await rebootsAfter(machine, 'systemctl emergency', SSH_TIMEOUT_SECONDS)
 })
 
 const ROOT_ONLY = '[{role: root, grow: true, file-system: ext4}]'
