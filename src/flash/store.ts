@@ -21,8 +21,6 @@ import { STORE, STORE_MOUNT } from './places.ts'
 import { type FlashPlan, flashPlanSchema, planDigest } from './plan/plan.ts'
 import { findStoreDevice, readMounts } from './store-device.ts'
 
-export { writeFileSafely } from './durable-file.ts'
-
 const BUSY_MS_MAX = 5_000
 const BUSY_STEP_MS = 100
 /** `mount` and `umount`: it failed; "busy" is among the reasons. */
