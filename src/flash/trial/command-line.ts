@@ -8,12 +8,12 @@
  * `panic` is also what initramfs-tools obeys when it finds no root; the `rd.` words are dracut's.
  * Not promised: loaders other than GRUB, and entries of the boot loader specification.
  */
-import { existsInside, readInside, writeInside } from '../inside-root.ts'
+import { stat } from 'node:fs/promises'
+import { existsInside, insideRoot, readInside, writeInside } from '../inside-root.ts'
 
 export const TRIAL_WORDS = 'panic=30 oops=panic rd.shell=0 rd.emergency=reboot'
 export const SAVED_SUFFIX = '.osflash'
 const CONFIGS = ['/boot/grub/grub.cfg', '/boot/grub2/grub.cfg']
-const CONFIG_MODE = 0o600
 /** GRUB takes spaces and tabs; `linuxefi` and `linux16` are of Fedora and of old. */
 const LINUX_LINE = /^([ \t]*linux(?:16|efi)?[ \t]+\S.*?)([ \t]*)$/gm
 
@@ -39,11 +39,12 @@ export async function addTrialWords(root: string): Promise<string | undefined> {
     const after = before === undefined ? undefined : withTrialWords(before)
     if (before === undefined || after === undefined) continue
     if (after === before) return undefined
+    const mode = (await stat(await insideRoot(root, path))).mode & 0o7777
     // One from a cut run is the original: what stands in grub.cfg may have our words.
     if (!(await existsInside(root, saved))) {
-      await writeInside(root, { path: saved, bytes: Buffer.from(before, 'latin1'), mode: 0o600 })
+      await writeInside(root, { path: saved, bytes: Buffer.from(before, 'latin1'), mode })
     }
-    await writeInside(root, { path, bytes: Buffer.from(after, 'latin1'), mode: CONFIG_MODE })
+    await writeInside(root, { path, bytes: Buffer.from(after, 'latin1'), mode })
     return undefined
   }
   return (

@@ -27,7 +27,7 @@ import { TRIAL_AGENT } from './agent.ts'
 import { addTrialWords } from './command-line.ts'
 import { mergeSequences, parseSequences, type Sequences, sequencesBytes } from './sequences.ts'
 import { settingsText } from './settings.ts'
-import { CONFIRM_SCRIPT, PROGRAM_SCRIPT, TRIAL_UNIT } from './system-files.ts'
+import { CONFIRM_SCRIPT, PROGRAM_SCRIPT, TELL_CONFIRMED, TRIAL_UNIT } from './system-files.ts'
 import { MARK, UNIT_LINK } from './trial-places.ts'
 
 const SYSTEMD = '/lib/systemd/systemd'
@@ -91,12 +91,13 @@ async function filesFor(trial: Trial): Promise<readonly FileInside[]> {
   ]
 }
 
-function agentFiles({ boot }: Trial): readonly FileInside[] {
+function agentFiles({ boot, plan }: Trial): readonly FileInside[] {
+  const unit = plan.notify === undefined ? TRIAL_UNIT : TRIAL_UNIT + TELL_CONFIRMED
   return [
     ...boot.files.map(({ path, bytes }) => ({ path, bytes, mode: PRIVATE_MODE })),
     { path: TARGET.agent, bytes: TRIAL_AGENT, mode: PROGRAM_MODE },
     { path: TARGET.confirm, bytes: CONFIRM_SCRIPT, mode: PROGRAM_MODE },
-    { path: TARGET.unit, bytes: TRIAL_UNIT, mode: TEXT_MODE },
+    { path: TARGET.unit, bytes: unit, mode: TEXT_MODE },
   ]
 }
 

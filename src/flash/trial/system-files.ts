@@ -32,6 +32,12 @@ export const CONFIRM_SCRIPT = `#!/bin/sh
 exec ${TARGET.agent} confirm
 `
 
+/** Behind the unit's text, where somebody wants to be notified. Its failure is nobody's. */
+export const TELL_CONFIRMED = [
+  `ExecStopPost=-/bin/sh -c '[ "$$EXIT_STATUS" != 0 ] || exec ${TARGET.program} status --notify'`,
+  '',
+].join('\n')
+
 const PROGRAM_FOLDER = RESCUE.program.replace(/\/bin\/[^/]*$/, '')
 const PROGRAM_INSIDE = RESCUE.program.slice(PROGRAM_FOLDER.length)
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import {
@@ -46,10 +46,14 @@ test('the file is saved beside itself, and a second time keeps the original', as
   // A byte that is no UTF-8: titles may be in any encoding.
   const original = Buffer.from('# \xff\nlinux /vmlinuz\n', 'latin1')
   await writeFile(join(folder, 'grub.cfg'), original)
+  await chmod(join(folder, 'grub.cfg'), 0o640)
   expect(await addTrialWords(root.path)).toBeUndefined()
   expect(await addTrialWords(root.path)).toBeUndefined()
   expect((await readdir(folder)).sort()).toEqual(['grub.cfg', 'grub.cfg.osflash'])
   expect(await readFile(join(folder, 'grub.cfg.osflash'))).toEqual(original)
+  for (const name of await readdir(folder)) {
+    expect((await stat(join(folder, name))).mode & 0o777).toBe(0o640)
+  }
   expect(await readFile(join(folder, 'grub.cfg'), 'latin1')).toBe(
     `# \xff\nlinux /vmlinuz ${TRIAL_WORDS}\n`,
   )
