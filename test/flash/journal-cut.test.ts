@@ -2,9 +2,15 @@
 import { readFile, truncate, writeFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeSlot, encodeSlot, SLOT_BYTES } from '../../src/flash/journal.ts'
-import type { JournalRecord } from '../../src/flash/states.ts'
-import { record, reopen, STATES, scratchFolder, slot } from './journal-fixture.ts'
+import {
+  createJournal,
+  decodeSlot,
+  encodeSlot,
+  type Journal,
+  SLOT_BYTES,
+} from '../../src/flash/journal.ts'
+import { type JournalRecord, NEXT } from '../../src/flash/states.ts'
+import { first, record, reopen, STATES, scratchFolder, slot } from './journal-fixture.ts'
 
 describe('slots', () => {
   const bytes = fc.record({
@@ -115,3 +121,38 @@ describe('a write that is cut', () => {
     expect(decodeSlot(await readFile(slot(folder, 0)))).toEqual(NOW)
   })
 })
+
+describe('a run that is cut again and again', () => {
+  const step = fc.record({ choice: fc.nat(), cutAt: fc.option(fc.nat({ max: SLOT_BYTES })) })
+
+  test('always goes on from the old or the new record', async () => {
+    const folder = await scratchFolder('/dev/shm')
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        let journal = await createJournal(folder, first('preflight'))
+        for (const { choice, cutAt } of steps) {
+          const before = currentOf(journal)
+          const follow = [before.state, ...NEXT[before.state]]
+          const state = follow[choice % follow.length] ?? before.state
+          const path = slot(folder, before.sequence % 2 === 0 ? 1 : 0)
+          const overwritten = await readFile(path)
+          const after = await journal.write({ state })
+          if (cutAt === null) continue
+          const written = await readFile(path)
+          const torn = Buffer.concat([written.subarray(0, cutAt), overwritten.subarray(cutAt)])
+          await writeFile(path, torn)
+          journal = await reopen(folder)
+          expect([before, after]).toContainEqual(currentOf(journal))
+          if (torn.equals(written)) expect(journal.current).toEqual(after)
+          else expect(journal.current).toEqual(before)
+        }
+      }),
+      { numRuns: 50 },
+    )
+  })
+})
+
+function currentOf({ current }: Journal): JournalRecord {
+  if (current === undefined) throw new Error('no journal')
+  return current
+}
