@@ -83,5 +83,5 @@ export async function resumeResult(machine: Machine): Promise<string> {
   const wait = `for i in $(seq 60); do [ -e ${STARTED} ] && break; sleep 1; done; [ -e ${STARTED} ]`
   const idle = 'while systemctl -q is-active osflash-resume; do sleep 1; done'
   const result = 'systemctl show -P Result osflash-resume.service'
-  return (await machine.ssh(`${wait} && ${idle}; ${result}`)).trim()
+  return (await machine.ssh(`${wait} && { ${idle}; ${result}; }`)).trim()
 }
