@@ -53,6 +53,7 @@ export interface BiosRescueOptions {
 /** What stands on the disks now. */
 interface Seen extends StageStart {
   readonly disk: string
+  readonly stage: string
   readonly diskSector0: Uint8Array
   /** What GRUB said; undefined when it said nothing that can be used. */
   readonly drive: number | undefined
@@ -74,7 +75,7 @@ export function biosRescueBoot(options: BiosRescueOptions): RescueBoot {
     return true
   }
   return {
-    check: () => check(options),
+    check: async () => void (await check(options)),
     hasGuard,
     guard: async () => {
       await placeGuard(options)
@@ -116,7 +117,7 @@ async function look(options: BiosRescueOptions): Promise<Seen> {
   const drive = driveSaid(options.commandLine)
   const sectors = Math.floor((await sizeOf(stage)) / SECTOR_BYTES)
   const sector0 = await readSector(stage, 0)
-  return { disk, diskSector0: await readSector(disk, 0), drive, sectors, sector0 }
+  return { disk, stage, diskSector0: await readSector(disk, 0), drive, sectors, sector0 }
 }
 
 function driveSaid(commandLine: string): number | undefined {
@@ -151,13 +152,14 @@ async function sizeOf(path: string): Promise<number> {
 const driveOf = (seen: Seen, commandLine: string): number =>
   seen.drive ?? guardedDrive(seen.diskSector0, seen) ?? parseStageDrive(commandLine)
 
-async function check(options: BiosRescueOptions): Promise<void> {
+/** Finding the disks takes seconds on a slow host, so what was seen is handed on. */
+async function check(options: BiosRescueOptions): Promise<Seen> {
   const seen = await look(options)
   await sizeOf(seen.disk)
   const drive = driveOf(seen, options.commandLine)
   makeGuardCode(seen, drive)
   const lba = coreLbaOf(seen)
-  checkCoreSector(await readSector(await options.stageDisk(), lba), lba)
+  checkCoreSector(await readSector(seen.stage, lba), lba)
   const mbrSignature = Buffer.from(seen.sector0).readUInt32LE(BOOT_CODE_BYTES)
   await checkEdd({ drive, sectors: seen.sectors, mbrSignature }, options.eddFolder)
   const environment = await readGrubEnvironment(environmentPath(options))
@@ -172,13 +174,13 @@ async function check(options: BiosRescueOptions): Promise<void> {
       throw ioError(`writing ${path}`, cause)
     })
   }
+  return seen
 }
 
 async function placeGuard(options: BiosRescueOptions): Promise<void> {
-  await check(options)
+  const seen = await check(options)
   // Before the guard counts: its first start must not be a trial of something old.
   await setGrubVariables(environmentPath(options), { [TRIAL_VARIABLE]: '0' })
-  const seen = await look(options)
   const code = makeGuardCode(seen, driveOf(seen, options.commandLine))
   const { disk, diskSector0 } = seen
   if (isGuarded(diskSector0, code)) return
