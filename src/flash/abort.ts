@@ -16,6 +16,7 @@ import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
 import { openJournal } from './journal.ts'
+import type { Notify } from './notify.ts'
 import { FIRST_OS, STORE, STORE_MOUNT } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import type { State } from './states.ts'
@@ -33,6 +34,8 @@ const ABORTABLE: readonly State[] = [
 
 export interface AbortOptions {
   readonly makeBoot: (plan: FlashPlan) => Promise<Pick<FirstOsBoot, 'disarm'>>
+  /** Told when the journal says `aborted`. */
+  readonly notifier?: (plan: FlashPlan) => Notify
   /** Root of the system; other than `/` only in tests. */
   readonly root?: string
 }
@@ -42,7 +45,8 @@ export interface AbortOptions {
  * @returns false when there was none
  * @throws OsflashError `refused` in the rescue, in the target, and past the last reversible point
  */
-export async function abortRun({ makeBoot, root = '/' }: AbortOptions): Promise<boolean> {
+export async function abortRun(options: AbortOptions): Promise<boolean> {
+  const { root = '/' } = options
   const found = await findStore(root)
   if (found === undefined) return false
   if (found.system !== 'first-os') throw tooLate(`this is the ${found.system}`)
@@ -55,7 +59,7 @@ export async function abortRun({ makeBoot, root = '/' }: AbortOptions): Promise<
   })
   if (mounted !== undefined) {
     await using store = mounted
-    await undo(store.path, makeBoot, found.planDigest)
+    await undo(store.path, options, found.planDigest)
   }
   await removeFileSafely(join(root, FIRST_OS.run))
   return true
@@ -63,7 +67,7 @@ export async function abortRun({ makeBoot, root = '/' }: AbortOptions): Promise<
 
 async function undo(
   store: string,
-  makeBoot: AbortOptions['makeBoot'],
+  { makeBoot, notifier }: AbortOptions,
   digest?: string,
 ): Promise<void> {
   const journal = await openJournal(store, { system: 'first-os' }).catch((error: unknown) => {
@@ -83,6 +87,10 @@ async function undo(
     for (const name of STORE.journal) await removeFileSafely(join(store, name))
   } else if (state !== undefined && state !== 'preflight') await journal.write({ state: 'aborted' })
   await removeFileSafely(join(store, STORE.armBackup))
+  // Without a plan nobody is known who wants to be told; everything is undone all the same.
+  const plan = await readPlan(store).catch(() => undefined)
+  const record = journal?.current
+  if (plan !== undefined && record?.state === 'aborted') await notifier?.(plan)(record)
 }
 
 function tooLate(why: string): OsflashError {

@@ -1,50 +1,13 @@
 /** `--notify`: a real server is told each state, and can neither fail nor delay the run. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
+import type { ServerResponse } from 'node:http'
+import { expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
 import { makeNotifier } from '../../src/flash/notify.ts'
 import type { JournalRecord, State } from '../../src/flash/states.ts'
 import { flashPlan } from './flash-plan.ts'
+import { accept, listen } from './listener.ts'
 
 const LIMITS = { timeoutMs: 5_000, retryAfterMs: 1, waitMs: 60_000 }
-
-interface Listener {
-  readonly address: string
-  readonly host: string
-  readonly bodies: string[]
-  readonly requests: IncomingMessage[]
-}
-
-type Answer = (response: ServerResponse, number: number) => void
-
-const accept: Answer = (response) => {
-  response.writeHead(204).end()
-}
-
-async function listen(answer: Answer): Promise<Listener> {
-  const bodies: string[] = []
-  const requests: IncomingMessage[] = []
-  const server = createServer((request, response) => {
-    let body = ''
-    request.on('data', (chunk) => {
-      body += chunk
-    })
-    request.on('end', () => {
-      bodies.push(body)
-      requests.push(request)
-      answer(response, requests.length - 1)
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  const { port } = server.address() as AddressInfo
-  const host = `127.0.0.1:${port}`
-  return { address: `http://${host}/hook/very-secret`, host, bodies, requests }
-}
 
 function record(state: State, sequence = 7, error?: string): JournalRecord {
   return {

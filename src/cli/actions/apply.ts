@@ -62,7 +62,7 @@ async function stageAndArm(preflight: Preflight, staging: Staging): Promise<void
   const notify = makeNotifier(plan, emit)
   await using staged = await fillStage({
     ...{ plan, rescue, target, carry },
-    ...{ check, trust, emit, signal },
+    ...{ check, trust, notify, emit, signal },
   })
   const { store, journal } = staged
   if (journal.current !== undefined) await notify(journal.current)

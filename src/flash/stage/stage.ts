@@ -22,6 +22,7 @@ import { type CapturedCarry, writeCarry } from '../carry/capture.ts'
 import { writeFileSafely } from '../durable-file.ts'
 import { partitionPath, resolveDisk } from '../host/disks.ts'
 import { createJournal, type Journal, openJournal } from '../journal.ts'
+import type { Notify } from '../notify.ts'
 import { FIRST_OS, SEQUENCES, STORE, STORE_LABEL, STORE_TYPE_GUID } from '../places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
 import type { ReadyImage } from '../plan/preflight.ts'
@@ -37,6 +38,8 @@ export interface StageInput {
   readonly carry: CapturedCarry
   readonly check: CheckSignatures
   readonly trust: readonly TrustFile[]
+  /** Told when staging has a journal. */
+  readonly notify?: Notify
   readonly emit: Emit
   readonly signal?: AbortSignal
 }
@@ -62,6 +65,7 @@ export async function fillStage(input: StageInput): Promise<Staged> {
   const store = known ?? (await makeStage(input, digest, storeUuid))
   try {
     const journal = await journalOf(store, digest)
+    if (journal.current !== undefined) await input.notify?.(journal.current)
     await fillStore(store, input)
     await inPhase(emit, 'preparing the rescue', () => furnish(store, input, digest))
     await journal.write({ state: 'staged' })

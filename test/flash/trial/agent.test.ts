@@ -5,6 +5,7 @@ import { TRIAL_AGENT } from '../../../src/flash/trial/agent.ts'
 import {
   CONFIRM_SCRIPT,
   PROGRAM_SCRIPT,
+  TELL_CONFIRMED,
   TRIAL_UNIT,
 } from '../../../src/flash/trial/system-files.ts'
 import { run } from '../../../src/system/run.ts'
@@ -34,7 +35,8 @@ test('the unit survives emergency mode and is started before anything can fail',
   if (!(await hasProgram('systemd-analyze'))) return
   await using scratch = await makeScratch('unit')
   const path = join(scratch.path, 'trial.service')
-  await writeFile(path, TRIAL_UNIT.replace('/usr/lib/osflash/trial', '/bin/true'))
+  const unit = (TRIAL_UNIT + TELL_CONFIRMED).replace('/usr/lib/osflash/trial', '/bin/true')
+  await writeFile(path, unit)
   const { stderrTail } = await run(['systemd-analyze', 'verify', path])
   expect(stderrTail).not.toContain(path)
 })

@@ -33,6 +33,20 @@ async function makeRoot() {
   return scratch
 }
 
+test('the unit tells that the target was confirmed only where somebody wants to know', async () => {
+  await using scratch = await makeRoot()
+  const root = scratch.path
+  const unitWith = async (notify?: string): Promise<string> => {
+    const { plan, ...rest } = trial(root)
+    await injectTrial({ ...rest, plan: notify === undefined ? plan : { ...plan, notify } })
+    return readFile(join(root, 'etc/systemd/system/osflash-trial.service'), 'utf8')
+  }
+  expect(await unitWith('https://ops.example/hook')).toMatch(
+    /\nExecStopPost=-\/bin\/sh -c '\[ "\$\$EXIT_STATUS" != 0 \] \|\| exec .* status --notify'\n$/,
+  )
+  expect(await unitWith()).not.toContain('ExecStopPost')
+})
+
 test('the root has the agent, its unit with a link, and settings for both readers', async () => {
   await using scratch = await makeRoot()
   const root = scratch.path
