@@ -31,20 +31,21 @@ const section = (name: string, lines: readonly string[]): string[] => [
 ]
 
 function erasedLines({ disk, stage, victims }: FlashPlan): string[] {
-  const on = (one: DiskIdentity): string[] => {
-    const found = victims.filter(({ path }) => path.startsWith(one.path))
-    return found.length === 0 ? ['  (blank)'] : found.map((victim) => `  ${victimText(victim)}`)
-  }
-  const known = [disk, stage].map(({ path }) => path)
-  const others = victims.filter(({ path }) => !known.some((one) => path.startsWith(one)))
+  const on = (one: DiskIdentity): Victim[] => victims.filter(({ path }) => isOn(path, one.path))
+  const elsewhere = victims.filter((one) => ![...on(disk), ...on(stage)].includes(one))
+  const list = (found: readonly Victim[]): string[] =>
+    found.length === 0 ? ['  (blank)'] : found.map((victim) => `  ${victimText(victim)}`)
   return [
     `disk   ${diskText(disk)}, with everything on it`,
-    ...on(disk),
-    ...others.map((victim) => `  ${victimText(victim)}`),
+    ...list([...on(disk), ...elsewhere]),
     `stage  ${diskText(stage)}, with everything on it`,
-    ...on(stage),
+    ...list(on(stage)),
   ]
 }
+
+/** `/dev/sda1` is on `/dev/sda`, `/dev/sdaa` is not. */
+const isOn = (path: string, disk: string): boolean =>
+  path.startsWith(disk) && /^(p?\d+)?$/.test(path.slice(disk.length))
 
 function diskText({ serial, wwn, bytes, model, path }: DiskIdentity): string {
   const about = model === undefined ? path : `${model}, ${path}`
@@ -61,16 +62,16 @@ const titleOf = ({ title, name }: ImageFacts): string => title ?? name
 
 function writtenLines({ rescue, target, store }: FlashPlan): string[] {
   return [
-    `stage  ${imageText('rescue', rescue)}`,
+    ...imageLines('stage  rescue', rescue),
     `stage  store of ${formatBytes(store.bytes)}: the packed target, the carry, the journal`,
-    `disk   ${imageText('target', target)}`,
+    ...imageLines('disk   target', target),
   ]
 }
 
-function imageText(role: string, image: ImageFacts): string {
+function imageLines(place: string, image: ImageFacts): string[] {
   const { name, sequence, bytes, dataBytes, location } = image
   const size = `${formatBytes(bytes)} packed, ${formatBytes(dataBytes)} to write`
-  return `${role} ${name}, sequence ${sequence}, from ${location} (${size})`
+  return [`${place} ${name}, sequence ${sequence}: ${size}`, `       from ${location}`]
 }
 
 function startLines({ arm, host, go, confirm }: FlashPlan): string[] {
@@ -80,13 +81,16 @@ function startLines({ arm, host, go, confirm }: FlashPlan): string[] {
   const guard = bios
     ? 'sector 0 of the disk starts the boot loader of the stage'
     : 'the rescue is first in BootOrder'
-  const trial = bios ? 'the boot loader of the stage starts it' : 'BootNext of the firmware'
+  const trial = bios ? 'the boot loader of the stage' : 'BootNext of the firmware'
   return [
-    `rescue  once, by ${once}; if it does not come up, this system starts again`,
-    `go      ${goText(go)}`,
-    `guard   ${guard}: the point of no return`,
-    `target  once, on trial: ${trial}; if it does not prove itself, the rescue starts and holds`,
-    `confirm ${confirmText(confirm)}`,
+    `rescue   once, by ${once}`,
+    '         else this system starts again',
+    `go       ${goText(go)}`,
+    `guard    ${guard}`,
+    '         from here on every boot ends in the rescue: the point of no return',
+    `target   once, on trial, by ${trial}`,
+    '         else the rescue starts and holds, with SSH open',
+    `confirm  ${confirmText(confirm)}`,
   ]
 }
 
