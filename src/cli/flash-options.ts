@@ -6,32 +6,14 @@
  *    when a verb is run.
  */
 import type { Command } from 'commander'
-import type { PlanInput } from '../flash/plan/preflight.ts'
+import type { FlashOptions, FlashRequest } from './flash-settings.ts'
 import { choice, integer } from './shared-options.ts'
 import type { VerbContext } from './verb.ts'
 
+export type { FlashOptions } from './flash-settings.ts'
+
 /** Where an operator, or who installs hosts, puts what is always the same. */
 const SETTINGS_FILE = '/etc/osflash/apply.yaml'
-
-/** As they are given; each may be absent. */
-export interface FlashOptions {
-  readonly rescue?: string
-  readonly target?: string
-  readonly disk?: string
-  readonly stage?: string
-  readonly trust?: readonly string[]
-  readonly threshold?: number
-  readonly identity?: readonly string[]
-  readonly passphraseFile?: string
-  readonly go?: 'auto' | 'ssh'
-  readonly goWithin?: number
-  readonly confirm?: 'auto' | 'ssh' | 'none'
-  readonly confirmWithin?: number
-  readonly wipeData?: boolean
-  readonly acceptNoWatchdog?: boolean
-  readonly notify?: string
-  readonly config?: string
-}
 
 /** How long an operator may take; a day, because somebody may have to be asked. */
 const WITHIN = { min: 10, max: 86_400 }
@@ -59,13 +41,6 @@ export function flashOptions(command: Command): Command {
     .option('--accept-no-watchdog', 'go on where no hardware watchdog is')
     .option('--notify <url>', 'POST each state there, as JSON')
     .option('--config <file>', `further settings, same names (default ${SETTINGS_FILE})`)
-}
-
-/** What the options and the settings file say together. */
-export interface FlashRequest {
-  readonly input: PlanInput
-  /** Paths of the certificates of `--trust`. */
-  readonly trust: readonly string[]
 }
 
 /**

@@ -13,11 +13,38 @@ import * as z from 'zod/mini'
 import { isAddress } from '../deliver/open.ts'
 import { verifyDetached } from '../encrypt/signature.ts'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
+import type { PlanInput } from '../flash/plan/preflight.ts'
 import { nearestWord } from '../pack/recipe/nearest.ts'
 import type { CheckSignatures } from '../unpack/image.ts'
-import type { FlashOptions, FlashRequest } from './flash-options.ts'
 import { certificatesOf, identitiesOf } from './key-files.ts'
 import type { VerbContext } from './verb.ts'
+
+/** As they are given; each may be absent. */
+export interface FlashOptions {
+  readonly rescue?: string
+  readonly target?: string
+  readonly disk?: string
+  readonly stage?: string
+  readonly trust?: readonly string[]
+  readonly threshold?: number
+  readonly identity?: readonly string[]
+  readonly passphraseFile?: string
+  readonly go?: 'auto' | 'ssh'
+  readonly goWithin?: number
+  readonly confirm?: 'auto' | 'ssh' | 'none'
+  readonly confirmWithin?: number
+  readonly wipeData?: boolean
+  readonly acceptNoWatchdog?: boolean
+  readonly notify?: string
+  readonly config?: string
+}
+
+/** What the options and the settings file say together. */
+export interface FlashRequest {
+  readonly input: PlanInput
+  /** Paths of the certificates of `--trust`. */
+  readonly trust: readonly string[]
+}
 
 const GO_WITHIN_SECONDS = 900
 const CONFIRM_WITHIN_SECONDS = 600

@@ -115,13 +115,13 @@ function victimOf(one: DiskContent): Victim {
   }
 }
 
-export function* contentsOf(content: DiskContent): Generator<DiskContent> {
+function* contentsOf(content: DiskContent): Generator<DiskContent> {
   yield content
   for (const child of content.children) yield* contentsOf(child)
 }
 
 /** A disk that an earlier staging wrote. */
-export function isOurStage(content: DiskContent): boolean {
+function isOurStage(content: DiskContent): boolean {
   return [...contentsOf(content)].some(({ partitionName }) => partitionName === STORE_LABEL)
 }
 
