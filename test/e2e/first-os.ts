@@ -31,14 +31,19 @@ export const DECOYS = {
   xfs: { name: 'decoy-xfs', uuid: 'deca0002-1111-4222-8333-444455556666' },
 } as const
 
+/** Called on the disk file after all else: another boot loader, for example. */
+export interface FirstVariant extends Variant {
+  readonly change?: (disk: string) => Promise<void>
+}
+
 /** A disk of `DISK_BYTES`, to be copied for each machine. */
-export async function firstDisk(variant: Variant = { name: '' }): Promise<string> {
+export async function firstDisk(variant: FirstVariant = { name: '' }): Promise<string> {
   const packed = await image('first-debian-12', variant)
   const recipe = await readFile(import.meta.filename)
   const wanted = {
     name: `first-disk-${variant.name || 'plain'}`,
     extension: 'img',
-    key: digestOf(packed, recipe),
+    key: digestOf(packed, recipe, variant.change?.toString() ?? ''),
   }
   return cached(wanted, async (disk) => {
     const keys = await testKeys()
@@ -47,6 +52,7 @@ export async function firstDisk(variant: Variant = { name: '' }): Promise<string
     await putHostKeys(disk, keys.host)
     await addDecoys(disk)
     await endWithAnotherTable(disk)
+    await variant.change?.(disk)
   })
 }
 

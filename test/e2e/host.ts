@@ -12,8 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GIB } from '../../src/units.ts'
 import { type CommandOutcome, Machine, type MachineDisk } from '../boot/machine.ts'
 import { buildFolder } from './cache.ts'
-import { blankDisk, copyDisk, firstDisk } from './first-os.ts'
-import type { Variant } from './images.ts'
+import { blankDisk, copyDisk, type FirstVariant, firstDisk } from './first-os.ts'
 import { type Keys, testKeys } from './keys.ts'
 
 export const ADDRESS = '10.0.2.77'
@@ -38,7 +37,7 @@ export interface HostOptions {
   readonly name: string
   readonly firmware: 'bios' | 'uefi'
   /** Of the first OS. */
-  readonly variant?: Variant
+  readonly variant?: FirstVariant
   /** Copies of these instead of a fresh first OS and a blank stage. */
   readonly from?: string
   readonly watchdog?: boolean

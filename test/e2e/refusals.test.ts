@@ -1,0 +1,128 @@
+import { expect, test } from 'vitest'
+import { GIB } from '../../src/units.ts'
+import { blankDisk } from './first-os.ts'
+import { SERIAL } from './host.ts'
+import { image, imageFileName, type Variant } from './images.ts'
+import { commandLine, type Options, STRANGER, STRANGERS_KEY } from './operator.ts'
+import { beginWith, bootFirstOs } from './takeover.ts'
+import { bootConfiguration, digestOfDisk, digestOutsideRoot } from './untouched.ts'
+
+interface Refusal {
+  readonly what: string
+  readonly options?: Options
+  /** The target is this one. */
+  readonly target?: Variant
+  /** Shell around the command, as `do; COMMAND; undo`. */
+  readonly before?: string
+  readonly after?: string
+  /** 3 unless it is a question of trust. */
+  readonly status?: number
+  readonly says: RegExp
+}
+
+const AWAY = '/root/away'
+const KEYS_FILE = '/root/.ssh/authorized_keys'
+const GRUB = '/boot/grub/grub.cfg'
+
+const REFUSALS: readonly Refusal[] = [
+  { what: 'no such disk', options: { disk: 'NO-SUCH-DISK' }, says: /NO-SUCH-DISK/ },
+  { what: 'a kernel name', options: { disk: 'vda' }, says: /vda.*|E2E-DISK-1/s },
+  { what: 'one disk for both', options: { stage: SERIAL.disk }, says: /--stage/ },
+  {
+    what: 'the disk that runs this system, named as stage',
+    options: { disk: SERIAL.stage, stage: SERIAL.disk },
+    says: /runs from/,
+  },
+  { what: 'data of others', options: { 'wipe-data': null }, says: /holds .*decoy/ },
+  { what: 'a stage too small', options: { stage: SERIAL.other }, says: /stage/ },
+  {
+    what: 'a disk too small',
+    target: { name: 'large', set: ['disk.size=8GiB'] },
+    says: /8\.00 GiB|too small|larger disk/,
+  },
+  {
+    what: 'an image for other firmware',
+    target: { name: 'uefi', set: ['firmware=[uefi]'] },
+    says: /boots under uefi/,
+  },
+  {
+    what: 'an image that has expired',
+    target: { name: 'expired', set: ['expires="2001-01-01T00:00:00Z"'] },
+    status: 4,
+    says: /expired/,
+  },
+  {
+    what: 'an image older than one taken before',
+    before: `mkdir -p /var/lib/osflash; echo '{"e2e-target":7}' > /var/lib/osflash/sequences.json`,
+    after: 'rm /var/lib/osflash/sequences.json',
+    status: 4,
+    says: /sequence is 1, this host took 7/,
+  },
+  { what: 'a signer whom nobody trusts', options: STRANGER, status: 4, says: /sign/ },
+  { what: 'a key for other images', options: STRANGERS_KEY, status: 4, says: /decrypt|key/ },
+  { what: 'no watchdog', options: { 'accept-no-watchdog': null }, says: /watchdog/ },
+  {
+    what: 'a boot loader that is not understood',
+    before: `mv ${GRUB} ${AWAY}; echo 'set timeout=1' > ${GRUB}`,
+    after: `mv ${AWAY} ${GRUB}`,
+    says: /boot loader/,
+  },
+  {
+    what: 'a network that cannot be carried',
+    before: 'ip link add bridge9 type bridge; ip addr add 10.9.0.1/24 dev bridge9; sleep 1',
+    after: 'ip link del bridge9',
+    says: /bridge9/,
+  },
+  {
+    what: 'nobody who could log in afterwards',
+    before: `mv ${KEYS_FILE} ${AWAY}`,
+    after: `mv ${AWAY} ${KEYS_FILE}`,
+    says: /authorized key/,
+  },
+  {
+    what: 'a container',
+    before: 'echo docker > /run/systemd/container',
+    after: 'rm /run/systemd/container',
+    says: /container/,
+  },
+  {
+    what: 'an image that is not there',
+    options: { target: 'http://10.0.2.2:1/none.osimg' },
+    status: 5,
+    says: /none\.osimg/,
+  },
+]
+
+test('each refusal: its status, one line, and nothing changed', async () => {
+  await using began = await beginWith({ name: 'refusals', firmware: 'bios' })
+  const { host, server, images } = began
+  const small = `${host.folder}/small.img`
+  await blankDisk(small, GIB / 2)
+  host.disks = [...host.disks, { path: small, serial: SERIAL.other, bootIndex: 3 }]
+  await bootFirstOs(began)
+  const before = await bootConfiguration(host)
+  const disk = await digestOutsideRoot(host.diskPath)
+  const stage = await digestOfDisk(host.stagePath)
+  for (const refusal of REFUSALS) {
+    const { what, options = {}, target, status = 3, says } = refusal
+    const own = target === undefined ? {} : { target: await offer(target) }
+    const command = commandLine('apply', { yes: '' }, images, own, options)
+    const undone = `${refusal.before ?? ':'}; ${command}; status=$?; ${refusal.after ?? ':'}`
+    const outcome = await host.outcome(`${undone}; exit $status`)
+    const said = outcome.stderr.split('\n').filter((line) => /^osflash: error: /.test(line))
+    expect.soft({ what, status: outcome.status, lines: said.length }, outcome.stderr).toEqual({
+      what,
+      status,
+      lines: 1,
+    })
+    expect.soft(outcome.stderr, what).toMatch(says)
+  }
+  expect(await bootConfiguration(host)).toBe(before)
+  expect(await digestOutsideRoot(host.diskPath)).toBe(disk)
+  expect(await digestOfDisk(host.stagePath)).toBe(stage)
+
+  async function offer(variant: Variant): Promise<string> {
+    const path = await image('target-debian-13', variant)
+    return server.offer(path, imageFileName(path))
+  }
+})
