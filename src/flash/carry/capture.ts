@@ -128,7 +128,7 @@ async function notesOf({ system, settings, why, left }: NoteFacts): Promise<stri
 async function hostnameOf(root: string): Promise<string> {
   const lines = ((await textOf(root, '/etc/hostname')) ?? '').split('\n').map((l) => l.trim())
   const name = lines.find((line) => line !== '' && !line.startsWith('#')) ?? kernelHostname()
-  if (/^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$/.test(name)) return name
+  if (/^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/.test(name)) return name
   throw new OsflashError('refused', `carrying the hostname: ${JSON.stringify(name)} is none`, {
     hints: ['hostnamectl hostname NAME'],
   })

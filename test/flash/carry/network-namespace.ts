@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import * as z from 'zod/mini'
 import { run } from '../../../src/system/run.ts'
 
 export const MAC = '02:00:5e:00:00:07'
@@ -12,8 +13,12 @@ export const NIC = 'ens3'
 export interface Cable extends AsyncDisposable {
   /** Name of the host's namespace. */
   readonly host: string
+  /** Name of the router's namespace. */
+  readonly router: string
   /** `ip` in the host's namespace. */
   readonly onHost: (command: string) => Promise<unknown>
+  /** Its ifindex there. */
+  readonly indexOf: (interfaceName: string) => Promise<number>
   /** `ip` in the router's namespace; its interface is `lan`. */
   readonly onRouter: (command: string) => Promise<unknown>
 }
@@ -45,15 +50,27 @@ export async function makeCable(): Promise<Cable> {
   const kept = undo.move()
   return {
     host,
+    router,
     onHost: ipIn(host),
+    indexOf: async (name) => {
+      const { stdout } = await ipIn(host)(`-j link show dev ${name}`)
+      return z.parse(z.tuple([z.object({ ifindex: z.int() })]), JSON.parse(stdout))[0].ifindex
+    },
     onRouter: ipIn(router),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
 
 /** Runs carry-worker.ts in a namespace and gives its JSON answer. */
-export async function inNamespace(name: string, ...args: readonly string[]): Promise<unknown> {
-  const worker = join(import.meta.dirname, 'carry-worker.ts')
+export const inNamespace = (name: string, ...args: readonly string[]): Promise<unknown> =>
+  runWorker('carry-worker.ts', name, args)
+
+/** The client identifier that the next DHCP client sends to this namespace, in hex. */
+export const dhcpClientId = (name: string): Promise<unknown> =>
+  runWorker('dhcp-worker.ts', name, [])
+
+async function runWorker(file: string, name: string, args: readonly string[]): Promise<unknown> {
+  const worker = join(import.meta.dirname, file)
   const argv = ['ip', 'netns', 'exec', name, process.execPath, worker, ...args] as const
   const { stdout } = await run(argv)
   return JSON.parse(stdout)

@@ -16,8 +16,8 @@ import { type Carry, carrySchema } from '../../../src/flash/carry/model.ts'
 import { askSshd } from '../../../src/flash/carry/ssh-identity.ts'
 import { run } from '../../../src/system/run.ts'
 import { makeScratch, type Scratch } from '../../../src/system/scratch.ts'
-import { LOGIN_KEY, makeHostKey, makeHostRoot, write } from './host-root.ts'
-import { asRoot, inNamespace, makeCable, NIC } from './network-namespace.ts'
+import { LOGIN_KEY, makeHostKey, makeHostRoot, staticInterface, write } from './host-root.ts'
+import { asRoot, dhcpClientId, inNamespace, MAC, makeCable, NIC } from './network-namespace.ts'
 
 const TRIES = 20
 const PACKAGES = 'openssh-server,ifupdown,iproute2,systemd,procps'
@@ -196,6 +196,23 @@ describe.skipIf(!asRoot).each(['bookworm', 'trixie'])(`${isLinux}, in Debian %s`
     const found = await awaitInterfaces(cable.host, host.carry).finally(() => stop.abort())
     await ended
     expect(found).toEqual(interfacesOf(host.carry))
+  })
+
+  test.each([
+    ['made from a DUID', 'ffb6220feb00020000ab11c5e3a2e7ad1bb5c1'],
+    ['made from a UUID', 'ff00000001000400112233445566778899aabbccddeeff'],
+    ['the MAC address', `01${MAC.replaceAll(':', '')}`],
+  ])('networkd sends the client identifier of before: %s', async (_, dhcp4ClientId) => {
+    const one = staticInterface({ mac: MAC, macIsPermanent: false, dhcp4: true, dhcp4ClientId })
+    const carry = { ...host.carry, interfaces: [{ ...one, addresses: [], routes: [] }] }
+    await applyCarry({ root, network: 'networkd', carry, folder: host.folder })
+    await using cable = await makeCable()
+    const stop = new AbortController()
+    const sent = dhcpClientId(cable.router)
+    const daemon = inRoot(cable.host, root, '/lib/systemd/systemd-networkd', stop.signal)
+    const ended = expect(daemon).rejects.toMatchObject({ code: 'cancelled' })
+    expect(await sent.finally(() => stop.abort())).toBe(dhcp4ClientId)
+    await ended
   })
 
   test('ifupdown brings up what was captured', async () => {
