@@ -113,3 +113,36 @@ test('what was changed since arming stays; a damaged backup changes nothing', as
   expect([...parseGrubEnvironment(await readFile(path))]).toEqual([['saved_entry', '3']])
   expect((await readdir(folder)).sort()).toEqual(['grub.cfg', 'grubenv'])
 })
+
+test('cut between the entry and the environment: not armed, and undone all the same', async () => {
+  const { folder, boot } = await grubFolder({ 'custom.cfg': '# mine' })
+  const before = await snapshot(folder)
+  const backup = await boot.backup()
+  await boot.arm()
+  await writeFile(join(folder, 'grubenv'), emptyGrubEnvironment())
+  expect(await boot.isArmed()).toBe(false)
+  // What is there already is no reason to refuse, but never backed up as what was there before.
+  await expect(boot.backup()).rejects.toThrow('custom.cfg already has an entry of osflash')
+  await boot.disarm(backup)
+  expect(await snapshot(folder)).toEqual(before)
+  // The other way round: the environment is armed, the entry is gone; GRUB takes the first entry.
+  await boot.arm()
+  await writeFile(join(folder, 'custom.cfg'), '# mine')
+  expect(await boot.isArmed()).toBe(false)
+  await boot.disarm(backup)
+  expect(await snapshot(folder)).toEqual(before)
+})
+
+test('a grubenv that is no block is never written to', async () => {
+  const { folder, boot } = await grubFolder({ grubenv: 'x'.repeat(1024) })
+  const before = await snapshot(folder)
+  await expect(boot.arm()).rejects.toThrow('grubenv is no environment block')
+  await expect(
+    boot.disarm({
+      kind: 'grub',
+      environment: Buffer.from(emptyGrubEnvironment()).toString('base64'),
+      custom: null,
+    }),
+  ).rejects.toMatchObject({ code: 'format' })
+  expect(await snapshot(folder)).toEqual(before)
+})
