@@ -5,6 +5,8 @@
  * 2. The disk boots in QEMU, first under SeaBIOS, then under OVMF, until SSH answers.
  * 3. At the end a table says where the time went. Everything lies in build/demo, and no process
  *    is left.
+ *
+ * `npm run demo -- takeover` is another one: demo-takeover.ts.
  */
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -19,8 +21,6 @@ const HOST_NAME = 'demo'
 const BOOT_TIMEOUT_SECONDS = 360
 
 const cancel = new AbortController()
-process.once('SIGINT', () => cancel.abort())
-process.once('SIGTERM', () => cancel.abort())
 
 interface Step {
   readonly what: string
@@ -89,16 +89,23 @@ function table(): string {
   return `\nwhere the time went\n${rows.join('')}${row('in all', total)}`
 }
 
-await rm(folder, { recursive: true, force: true })
-await mkdir(folder, { recursive: true, mode: 0o700 })
-await step('make keys', () => command('keygen', '--out', 'keys', '--name', 'osflash demo'))
-await step('build Debian 13 from its recipe', build)
-await step('inspect', () => command('inspect', 'debian-13.osimg'))
-await step('verify every frame', () => command('verify', 'debian-13.osimg', ...reading))
-await step('unpack to a disk of 4 GiB', () => {
-  const disk = ['--to', 'disk.img', '--size', '4GiB', '--verify']
-  return command('unpack', 'debian-13.osimg', ...disk, ...reading)
-})
-await step('boot under BIOS', () => boot('bios'))
-await step('boot under UEFI', () => boot('uefi'))
-process.stdout.write(table())
+async function imageDemo(): Promise<void> {
+  process.once('SIGINT', () => cancel.abort())
+  process.once('SIGTERM', () => cancel.abort())
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await step('make keys', () => command('keygen', '--out', 'keys', '--name', 'osflash demo'))
+  await step('build Debian 13 from its recipe', build)
+  await step('inspect', () => command('inspect', 'debian-13.osimg'))
+  await step('verify every frame', () => command('verify', 'debian-13.osimg', ...reading))
+  await step('unpack to a disk of 4 GiB', () => {
+    const disk = ['--to', 'disk.img', '--size', '4GiB', '--verify']
+    return command('unpack', 'debian-13.osimg', ...disk, ...reading)
+  })
+  await step('boot under BIOS', () => boot('bios'))
+  await step('boot under UEFI', () => boot('uefi'))
+  process.stdout.write(table())
+}
+
+if (process.argv[2] === 'takeover') await import('./demo-takeover.ts')
+else await imageDemo()
