@@ -6,7 +6,7 @@
  *    the guard; `trial` lets the target start once.
  * 3. In the target: a shell agent confirms with what `confirmSettings` tells it.
  *
- * Every write is read back. bios.ts and uefi.ts are the two kinds.
+ * Every write is read back. The kinds: bios-first-os.ts with bios-rescue.ts, and uefi.ts.
  */
 import type { Target } from '../../unpack/target.ts'
 
