@@ -278,7 +278,7 @@ function enter(
 }
 
 export const hasProgram = async (name: string): Promise<boolean> =>
-  (await run(['sh', '-c', `command -v ${name}`], { statuses: [0, 127] })).status === 0
+  (await run(['sh', '-c', `command -v ${name}`], { statuses: [0, 1, 127] })).status === 0
 
 /** Everything in a folder, deep. */
 export const listAll = async (path: string): Promise<string[]> =>
