@@ -17,7 +17,6 @@ import { type Certificate, readCertificates } from '../../encrypt/keys.ts'
 import { verifyDetached } from '../../encrypt/signature.ts'
 import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
-import { run } from '../../system/run.ts'
 import { type CheckSignatures, openImage } from '../../unpack/image.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
 import { reachable } from '../carry/check.ts'
@@ -56,10 +55,6 @@ export function rescueActs(host: RescueHost): RescueActs {
     trial: () => boot.trial(),
     confirm: () => boot.confirm(),
     trialReason: () => trialReason(host),
-    reboot: async () => {
-      await run(['sync'])
-      await run(['systemctl', 'reboot'])
-    },
   }
 }
 

@@ -46,7 +46,6 @@ export interface RescueActs {
   confirm(): Promise<void>
   /** Why a trial that came back was not confirmed. */
   trialReason(): Promise<string>
-  reboot(): Promise<void>
 }
 
 export interface RescueRun {
@@ -60,7 +59,7 @@ export interface RescueRun {
   readonly signal?: AbortSignal
 }
 
-/** How the rescue ended: the host reboots, or it stays. */
+/** How the rescue ended: the caller reboots, once nothing is mounted any more; or it stays. */
 export type RescueOutcome = 'rebooting' | 'held'
 
 /** A disk that fails three times is not tried a fourth time without a person. */
@@ -69,7 +68,7 @@ const FLASH_ATTEMPTS_MAX = 3
 const FLASH_RETURNS_MAX = 10
 
 /**
- * Runs until the host reboots or the rescue holds. Never throws for a failed act.
+ * Runs until the host is to be rebooted or the rescue holds. Never throws for a failed act.
  * @throws OsflashError when the journal itself cannot be written; the caller holds then
  */
 export async function runRescue(run: RescueRun): Promise<RescueOutcome> {
@@ -150,7 +149,6 @@ async function startTarget(run: RescueRun): Promise<RescueOutcome> {
     await acts.confirm()
     await journal.write({ state: 'confirmed' })
   } else await acts.trial()
-  await acts.reboot()
   return 'rebooting'
 }
 
@@ -207,7 +205,6 @@ async function fail(run: RescueRun, failure: unknown): Promise<RescueOutcome | u
   if (state !== 'rehearsal') await journal.write({ state: 'rehearsal' })
   await journal.write({ state: 'aborted', error: clipped(error) })
   run.emit({ event: 'note', text: `going back to the first system: ${error}` })
-  await acts.reboot()
   return 'rebooting'
 }
 

@@ -14,6 +14,7 @@ import { dirname, join } from 'node:path'
 import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import { holdLock } from '../../system/lock.ts'
+import { run } from '../../system/run.ts'
 import { readCarry } from '../carry/capture.ts'
 import { type Journal, openJournal } from '../journal.ts'
 import { makeNotifier } from '../notify.ts'
@@ -44,6 +45,16 @@ export interface ResumeOptions {
  *   `digest` when the store cannot be believed: the rescue holds then
  */
 export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
+  const outcome = await goOn(options)
+  if (outcome === 'rebooting') {
+    // Nothing is mounted any more, and the lock is free.
+    await run(['sync'])
+    await run(['systemctl', 'reboot'])
+  }
+  return outcome
+}
+
+async function goOn(options: ResumeOptions): Promise<RescueOutcome> {
   await mkdir(dirname(STARTED), { recursive: true })
   await writeFile(STARTED, '')
   const found = await findStore()
@@ -60,34 +71,48 @@ export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
     emit({ event: 'note', text: 'an operator asked to hold: osflash resume goes on' })
     return 'held'
   }
+  const state = journal.current?.state
+  if (state === 'confirmed' || state === 'aborted') {
+    emit({ event: 'note', text: `the replacement is ${state}: there is nothing to go on with` })
+    return 'held'
+  }
   if (options.newTarget !== undefined) {
     await replaceTarget({ store: store.path, journal, ...options.newTarget, emit })
   }
   await settlePlan(store.path, journal)
-  const plan = await readPlan(store.path)
-  const { carry } = await readCarry(join(store.path, STORE.carry))
-  const { signal, atBoot } = options
-  const rest = signal === undefined ? {} : { signal }
-  const host: RescueHost = {
+  const { storeUuid, rescueRootUuid } = found
+  // Awaited here: the store stays mounted and the lock held until then.
+  return await goOnFrom(journal, {
+    ...options,
+    emit,
+    places: { store: store.path, storeUuid, rescueRootUuid },
+  })
+}
+
+interface Mounted extends ResumeOptions {
+  readonly places: Pick<RescueHost, 'store' | 'storeUuid' | 'rescueRootUuid'>
+}
+
+async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutcome> {
+  const { atBoot, emit, signal, places } = options
+  const plan = await readPlan(places.store)
+  const { carry } = await readCarry(join(places.store, STORE.carry))
+  const common = { emit, ...(signal === undefined ? {} : { signal }) }
+  const acts = rescueActs({
+    ...places,
+    ...common,
     plan,
     planDigest: journal.current?.planDigest ?? '',
-    store: store.path,
-    storeUuid: found.storeUuid,
-    rescueRootUuid: found.rescueRootUuid,
     carry,
     boot: await rescueBoot(plan),
     isManned: !atBoot,
-    emit,
-    ...rest,
-  }
-  // Awaited here: the store stays mounted and the lock held until then.
-  return await runRescue({
+  })
+  return runRescue({
+    ...common,
     journal: told(journal, plan, emit),
-    acts: rescueActs(host),
+    acts,
     confirm: plan.confirm.how,
     retry: !atBoot,
-    emit,
-    ...rest,
   })
 }
 

@@ -20,7 +20,6 @@ interface Fault {
 class Host {
   record: JournalRecord
   guarded = false
-  rebooted = 0
   readonly done: string[] = []
   faults: Fault[] = []
 
@@ -79,9 +78,6 @@ class Host {
       trial: guardedOnly('trial'),
       confirm: guardedOnly('confirm'),
       trialReason: async () => 'no gateway',
-      reboot: act('reboot', () => {
-        this.rebooted += 1
-      }),
     }
     const host = this
     const journal = {
@@ -123,9 +119,9 @@ class Host {
   }
 }
 
-const WHOLE = ['rehearse', 'guard', 'wipe', 'unpack', 'furnish', 'retarget', 'trial', 'reboot']
+const WHOLE = ['rehearse', 'guard', 'wipe', 'unpack', 'furnish', 'retarget', 'trial']
 const ACTS: readonly ActName[] = [
-  ...(['rehearse', 'guard', 'wipe', 'unpack', 'furnish', 'retarget', 'trial', 'reboot'] as const),
+  ...(['rehearse', 'guard', 'wipe', 'unpack', 'furnish', 'retarget', 'trial'] as const),
 ]
 
 describe('the rescue', () => {
@@ -145,7 +141,7 @@ describe('the rescue', () => {
   it('confirms by itself where nobody has to', async () => {
     const host = new Host()
     expect(await host.boot({ confirm: 'none' })).toBe('rebooting')
-    expect(host.done.slice(-2)).toEqual(['confirm', 'reboot'])
+    expect(host.done.slice(-2)).toEqual(['retarget', 'confirm'])
     expect(host.record.state).toBe('confirmed')
   })
 
@@ -157,7 +153,7 @@ describe('the rescue', () => {
       await expect(host.boot()).rejects.toThrow(PowerCut)
       const outcome = await host.boot()
       // Once the trial is counted, a rescue that comes up again holds.
-      if (at === 'trial' || at === 'reboot') {
+      if (at === 'trial') {
         expect(outcome).toBe('held')
         expect(host.record).toMatchObject({
           state: 'held',
@@ -174,11 +170,11 @@ describe('the rescue', () => {
     const host = new Host()
     host.faults = [{ at: 'rehearse', when: 'before', what: 'error' }]
     expect(await host.boot()).toBe('rebooting')
-    expect(host.done).toEqual(['reboot'])
+    expect(host.done).toEqual([])
     expect(host.record).toMatchObject({ state: 'aborted', error: 'rehearse failed' })
     // Started once more by whatever boots it, it touches nothing.
     expect(await host.boot()).toBe('held')
-    expect(host.done).toEqual(['reboot'])
+    expect(host.done).toEqual([])
   })
 
   it('asks no gate once the guard is in place', async () => {
@@ -195,7 +191,6 @@ describe('the rescue', () => {
       const times = at === 'furnish' ? 3 : 1
       host.faults = [{ at, when: 'before', what: 'error', times }]
       expect(await host.boot()).toBe('held')
-      expect(host.rebooted).toBe(0)
       expect(host.record).toMatchObject({ state: 'held', error: `${at} failed` })
       expect(await host.boot()).toBe('held')
       expect(await host.boot({ retry: true })).toBe('rebooting')
