@@ -28,6 +28,8 @@ export interface HostFacts {
   /** As `uname -m` says it: `x86_64`. */
   readonly architecture: string
   readonly firmware: 'bios' | 'uefi'
+  /** Of UEFI: 32 or 64; absent where it does not say. */
+  readonly firmwareBits?: number
   /** The kind of container this is. */
   readonly container?: string
   readonly mounts: readonly Mount[]
@@ -51,12 +53,15 @@ export async function readHost(): Promise<HostFacts> {
   const container = await findContainer()
   const grubFolder = await findGrub()
   const watchdog = await findWatchdog()
+  const bits = await readFile('/sys/firmware/efi/fw_platform_size', 'utf8').catch(() => '')
+  const firmwareBits = Number.parseInt(bits, 10)
   return {
     isRoot: process.getuid?.() === 0,
     hostname: hostname(),
     os: await osName(),
     architecture: machine(),
     firmware: (await exists('/sys/firmware/efi')) ? 'uefi' : 'bios',
+    ...(firmwareBits > 0 ? { firmwareBits } : {}),
     ...(container === undefined ? {} : { container }),
     mounts,
     fstab: await readFstab(),

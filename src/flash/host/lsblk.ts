@@ -22,6 +22,8 @@ export interface BlockNode {
   readonly bytes: number
   readonly sectorBytes: number
   readonly readOnly: boolean
+  /** `sata`, `nvme`, `usb`, `iscsi`, …; virtual disks have none. */
+  readonly transport?: string
   readonly model?: string
   readonly serial?: string
   readonly wwn?: string
@@ -40,6 +42,7 @@ const rowSchema = z.looseObject({
   size: word,
   'log-sec': word,
   ro: word,
+  tran: word,
   model: word,
   serial: word,
   wwn: word,
@@ -71,6 +74,7 @@ function nodeOf(value: unknown): BlockNode {
     bytes: Number(row.size ?? 0),
     sectorBytes: Number(row['log-sec'] ?? 512),
     readOnly: row.ro === true || row.ro === 1 || row.ro === '1',
+    ...named('transport', textOf(row.tran)),
     ...named('model', textOf(row.model)),
     ...named('serial', textOf(row.serial)),
     ...named('wwn', textOf(row.wwn)),

@@ -3,8 +3,9 @@
  *
  * 1. `checkPair`: two disks, neither read-only.
  * 2. `checkRoot`: the first OS runs from the disk to be replaced, from that one alone.
- * 3. `checkStageFree`: nobody uses the stage.
- * 4. `checkDiskData`, `checkStageData`: nothing is lost that the operator did not name.
+ * 3. `checkBootable`: the firmware can start from both.
+ * 4. `checkStageFree`: nobody uses the stage.
+ * 5. `checkDiskData`, `checkStageData`: nothing is lost that the operator did not name.
  *
  * What is the first OS's: what it is mounted from, what fstab knows, swap, boot areas, and what
  * is blank. RAID, LVM and dm-crypt are, when all that stands on them is and on no other disk.
@@ -14,7 +15,7 @@ import { formatBytes } from '../../units.ts'
 import type { DiskContent } from '../host/contents.ts'
 import type { Disk } from '../host/disk-identity.ts'
 import type { HostFacts } from '../host/host.ts'
-import { STORE_LABEL } from '../places.ts'
+import { STORE_LABEL, STORE_MOUNT } from '../places.ts'
 import type { Victim } from './plan.ts'
 
 const refused = (message: string, ...hints: string[]): OsflashError =>
@@ -31,6 +32,34 @@ export function checkPair(disk: Disk, stage: Disk): void {
   for (const { path, readOnly } of [disk, stage]) {
     if (readOnly) {
       throw refused(`checking ${path}: the disk is read-only`, `blockdev --setrw ${path}`)
+    }
+  }
+}
+
+/** Disks that are there only once an operating system runs. */
+const LATE_TRANSPORTS: readonly string[] = ['iscsi', 'nbd', 'fcoe']
+const BIOS_SECTOR_BYTES = 512
+
+/** @throws OsflashError `refused` for disks that the firmware cannot start from */
+export function checkBootable(firmware: HostFacts['firmware'], disks: readonly Disk[]): void {
+  for (const { path, sectorBytes, node } of disks) {
+    if (node.type !== 'disk') {
+      throw refused(
+        `checking ${path}: it is a ${node.type} device, no firmware starts from it`,
+        'name a disk of this machine',
+      )
+    }
+    if (LATE_TRANSPORTS.includes(node.transport ?? '')) {
+      throw refused(
+        `checking ${path}: it is reached by ${node.transport}, no firmware starts from it`,
+        'name a disk inside this machine',
+      )
+    }
+    if (firmware === 'bios' && sectorBytes !== BIOS_SECTOR_BYTES) {
+      throw refused(
+        `checking ${path}: it has sectors of ${sectorBytes} bytes, a BIOS starts from 512 only`,
+        'such disks need UEFI',
+      )
     }
   }
 }
@@ -64,7 +93,8 @@ export function checkRoot(host: Pick<HostFacts, 'rootDisks'>, disk: Disk, stage:
  * @throws OsflashError `refused`
  */
 export function checkStageFree(stage: Disk, users: readonly string[]): void {
-  const [user] = users
+  // After a run that was killed the store is still mounted; staging goes on with it.
+  const user = users.find((one) => !one.includes(` is mounted on ${STORE_MOUNT}`))
   if (user === undefined) return
   const point = /is mounted on (.*)/.exec(user)?.[1]
   const hint = point === undefined ? 'take it out of use' : `umount ${point}`

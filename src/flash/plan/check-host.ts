@@ -15,7 +15,9 @@ const refused = (message: string, ...hints: string[]): OsflashError =>
   new OsflashError('refused', message, { hints })
 
 /** @throws OsflashError `refused` */
-export function checkHost(host: Pick<HostFacts, 'isRoot' | 'container' | 'architecture'>): void {
+export function checkHost(
+  host: Pick<HostFacts, 'isRoot' | 'container' | 'architecture' | 'firmwareBits'>,
+): void {
   if (!host.isRoot) {
     throw refused('checking this host: only root can read its disks and keys', 'sudo osflash …')
   }
@@ -29,6 +31,12 @@ export function checkHost(host: Pick<HostFacts, 'isRoot' | 'container' | 'archit
     throw refused(
       `checking this host: ${host.architecture} is not supported`,
       'only x86_64 hosts can be replaced',
+    )
+  }
+  if (host.firmwareBits === 32) {
+    throw refused(
+      'checking this host: its UEFI has 32 bits and starts no 64-bit boot loader',
+      'turn on the BIOS mode (CSM) of the firmware, where it has one',
     )
   }
 }

@@ -31,6 +31,7 @@ import { SEQUENCES } from '../places.ts'
 import { parseSequences } from '../trial/sequences.ts'
 import { armOf, checkGrub, readGrub } from './check-boot.ts'
 import {
+  checkBootable,
   checkDiskData,
   checkPair,
   checkRoot,
@@ -190,6 +191,7 @@ async function readDisks(input: PlanInput, images: Images, host: HostFacts): Pro
   const stage = pickDisk(disks, input.stage)
   checkPair(disk, stage)
   checkRoot(host, disk, stage)
+  checkBootable(host.firmware, [disk, stage])
   checkStageFree(stage, (await describeBlockDevice(stage.path))?.users ?? [])
   checkTargetFits(target.manifest, disk)
   const { offset, length } = checkStageFits(rescue.manifest, stage, target.source.bytes)

@@ -9,7 +9,15 @@ describe('the list of lsblk', () => {
     const [node] = parseLsblk(
       JSON.stringify({
         blockdevices: [
-          { ...disk, path: '/dev/sda', size: 1024, 'log-sec': 4096, ro: true, serial: ' S1 ' },
+          {
+            ...disk,
+            path: '/dev/sda',
+            size: 1024,
+            'log-sec': 4096,
+            ro: true,
+            serial: ' S1 ',
+            tran: 'sata',
+          },
         ],
       }),
     )
@@ -20,6 +28,7 @@ describe('the list of lsblk', () => {
       bytes: 1024,
       sectorBytes: 4096,
       readOnly: true,
+      transport: 'sata',
       serial: 'S1',
       children: [],
     })

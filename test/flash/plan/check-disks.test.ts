@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DiskContent } from '../../../src/flash/host/contents.ts'
 import {
+  checkBootable,
   checkDiskData,
   checkPair,
   checkRoot,
@@ -9,7 +10,7 @@ import {
   checkStageFree,
   victimsOf,
 } from '../../../src/flash/plan/check-disks.ts'
-import { content, disk, part, refusal } from './fixtures.ts'
+import { content, disk, node, part, refusal } from './fixtures.ts'
 
 const [a, b] = [disk('vda'), disk('vdb')]
 
@@ -45,6 +46,10 @@ describe('the pair of disks', () => {
     const mounted = refusal(() => checkStageFree(b, ['vdb1 is mounted on /srv/data']))
     expect(mounted.message).toContain('it is in use, vdb1 is mounted on /srv/data')
     expect(mounted.hints).toEqual(['umount /srv/data'])
+    // What a run that was killed left mounted.
+    const store = 'vdb4 is mounted on /run/osflash/store'
+    expect(() => checkStageFree(b, [store])).not.toThrow()
+    expect(refusal(() => checkStageFree(b, [store, 'vdb1 is swap'])).message).toContain('swap')
     const held = refusal(() => checkStageFree(b, ['vdb1 is part of md0']))
     expect(held.message).toContain('vdb1 is part of md0')
   })
@@ -57,6 +62,26 @@ const esp = part('/dev/vda1', {
 })
 const ownDisk = (...more: DiskContent[]): DiskContent =>
   content('/dev/vda', { children: [esp, root, ...more] })
+
+describe('disks that firmware starts from', () => {
+  it.each(['bios', 'uefi'] as const)('are those of the machine: %s', (firmware) => {
+    expect(() => checkBootable(firmware, [a, b])).not.toThrow()
+    const usb = disk('sdb', { node: node('sdb', { transport: 'usb' }) })
+    expect(() => checkBootable(firmware, [a, usb])).not.toThrow()
+  })
+
+  it('are no files, no network disks, and under BIOS none with large sectors', () => {
+    const loop = disk('loop0', { node: node('loop0', { type: 'loop' }) })
+    expect(refusal(() => checkBootable('uefi', [a, loop])).message).toBe(
+      'checking /dev/loop0: it is a loop device, no firmware starts from it',
+    )
+    const remote = disk('sdb', { node: node('sdb', { transport: 'iscsi' }) })
+    expect(refusal(() => checkBootable('bios', [a, remote])).message).toContain('by iscsi')
+    const large = disk('sdb', { sectorBytes: 4_096 })
+    expect(refusal(() => checkBootable('bios', [a, large])).message).toContain('4096 bytes')
+    expect(() => checkBootable('uefi', [a, large])).not.toThrow()
+  })
+})
 
 describe('what lies on the disk', () => {
   it.each<[string, DiskContent]>([

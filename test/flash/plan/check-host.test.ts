@@ -24,6 +24,8 @@ describe('the host', () => {
     expect(inside.message).toContain('a container (docker)')
     const arm = refusal(() => checkHost({ ...host, architecture: 'aarch64' }))
     expect(arm.message).toContain('aarch64 is not supported')
+    expect(() => checkHost({ ...host, firmwareBits: 64 })).not.toThrow()
+    expect(refusal(() => checkHost({ ...host, firmwareBits: 32 })).message).toContain('32 bits')
   })
 
   it('is not the rescue', () => {
