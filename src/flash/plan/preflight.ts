@@ -1,8 +1,8 @@
 /**
  * Preflight: every check, every refusal, and the plan. Nothing is changed.
  *
- * 1. Nobody else is at it; both images are what they claim, and this host may open them.
- * 2. This is a host, with no run under way; the images are for it.
+ * 1. Both images are what they claim, and this host may open them.
+ * 2. Nobody else is at it; this is a host, with no run under way; the images are for it.
  * 3. The disks: exactly one each, the right way round, nothing lost that was not named, room.
  * 4. The boot loader or the firmware can be told; the carry can be captured and rendered;
  *    somebody can log in; a watchdog, or the word that none is needed.
@@ -96,8 +96,8 @@ export interface ReadyImage {
 export async function makePlan(input: PlanInput): Promise<Preflight> {
   const { emit } = input
   await using kept = new AsyncDisposableStack()
-  kept.use(await holdReplacement())
   const images = await inPhase(emit, 'checking the images', () => openImages(input, kept))
+  kept.use(await holdReplacement())
   const host = await inPhase(emit, 'checking the host', () => readCheckedHost(images))
   const disks = await inPhase(emit, 'checking the disks', () => readDisks(input, images, host))
   throwIfCancelled(input.signal)
