@@ -2,7 +2,8 @@
  * Who a system is over SSH, and who may enter it as root: read from its files.
  *
  * 1. `sshd -T` of that system (in a chroot where it does not run) names host keys, certificates
- *    and the files with root's keys; where it cannot be asked, the usual places count, and that is said.
+ *    and the files with root's keys; where it cannot be asked, the usual places count, and that
+ *    is said.
  * 2. Each private host key gives its own public half (`ssh-keygen -y`), whatever its .pub says.
  * 3. Keys get the names that sshd looks for by itself: `ssh_host_TYPE_key`.
  *

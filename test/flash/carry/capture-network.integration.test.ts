@@ -133,7 +133,7 @@ describe.skipIf(!asRoot)('as root, in a network namespace', () => {
     expect(said).toMatchObject({ code: 'refused', message: expect.stringContaining(why) })
   })
 
-  test('the gate knows interfaces by their MAC, and finds a link-local gateway behind them', async () => {
+  test('the gate knows interfaces by MAC, and link-local gateways behind them', async () => {
     await using cable = await makeCable()
     await using scratch = await makeScratch('gate')
     await cable.onHost(`link set ${NIC} down`)
@@ -160,8 +160,9 @@ describe.skipIf(!asRoot)('as root, in a network namespace', () => {
     await cable.onHost(`address add 192.0.2.10/24 dev ${NIC}`)
     expect(await inNamespace(cable.host, 'reachable', path, '0')).toEqual({
       code: 'network',
-      message:
-        'reaching what the host reached: 2001:db8::10 is on no interface, 192.0.2.1 does not answer',
+      message: expect.stringMatching(
+        /: 2001:db8::10 is on no interface, 192\.0\.2\.1 does not answer$/,
+      ),
     })
     const opened = inNamespace(cable.host, 'reachable', path, '60')
     await cable.onHost(`address add 2001:db8::10/64 dev ${NIC}`)

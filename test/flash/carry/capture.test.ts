@@ -21,7 +21,7 @@ import {
 } from './host-root.ts'
 
 describe('SSH', () => {
-  test('keys at other places get their usual names; the certificate goes with its key', async () => {
+  test('keys of other places get their usual names; a certificate goes with its key', async () => {
     await using host = await makeHostRoot()
     const root = host.path
     await makeHostKey(root, 'rsa')
