@@ -6,7 +6,8 @@
  *    the host keys that it would present are the old ones, root may log in, and the file where it
  *    looks for root's keys holds ours.
  * 2. `reachable` is the gate of the rehearsal: every address where the host was found is on an
- *    interface that is up, every gateway that answered before answers. It asks again until that is so.
+ *    interface that is up, every gateway that answered before answers. It asks again until that
+ *    is so.
  *
  * `checkCarry` makes /run/sshd and /dev/null in the root while it runs; nothing else changes.
  */
