@@ -47,7 +47,7 @@ export function rootPlace(manifest: Manifest): RootPlace {
 }
 
 /** The EFI system partition; `undefined` where the image has none. */
-export const espOf = (manifest: Manifest): Partition | undefined =>
+const espOf = (manifest: Manifest): Partition | undefined =>
   manifest.disk?.partitions.find(({ type }) => type === ESP_TYPE_GUID)
 
 /**

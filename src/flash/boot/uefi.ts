@@ -120,6 +120,11 @@ function parseBackup({ kind, esp, hadOrder, next, entry }: ArmBackup) {
   })
 }
 
+const sameEsp = (): OsflashError =>
+  new OsflashError('refused', 'starting the target: its ESP has the PARTUUID of the stage', {
+    hints: ['take other images: one was made of the other'],
+  })
+
 export interface UefiRescueOptions extends UefiFirstOsOptions {
   /** Finds the disk that is replaced, by its identity; called before each act. */
   readonly disk: () => Promise<string>
@@ -136,13 +141,7 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
     const file = await fileOn(disk)
     const stage = await fileOn(stageDisk)
     if (file.esp.guid !== stage.esp.guid) return ensureEntry(variables, file, TARGET_NAME)
-    throw new OsflashError(
-      'refused',
-      'starting the target: its ESP has the PARTUUID of the stage',
-      {
-        hints: ['take other images: one was made of the other'],
-      },
-    )
+    throw sameEsp()
   }
   const hasGuard = async (): Promise<boolean> => {
     const entry = await findEntry(variables, await fileOn(stageDisk))

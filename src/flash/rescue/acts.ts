@@ -130,7 +130,7 @@ async function storedKey(store: string): Promise<Uint8Array> {
 }
 
 /** Signatures of those whose certificates the first OS stored; times are not looked at here. */
-export async function storedTrust(store: string): Promise<CheckSignatures> {
+async function storedTrust(store: string): Promise<CheckSignatures> {
   const folder = join(store, STORE.trust)
   const names = await readdir(folder).catch((cause: unknown) => {
     throw ioError(`reading ${folder}`, cause)

@@ -111,7 +111,7 @@ async function makeStage(input: StageInput, digest: string, storeUuid: string): 
 }
 
 /** Lets the kernel and udev see the table that was just written. */
-export async function showPartitions(disk: string): Promise<void> {
+async function showPartitions(disk: string): Promise<void> {
   await run(['blockdev', '--flushbufs', disk])
   // What is already there as it should be is no failure.
   await run(['partx', '--update', disk], { statuses: [0, 1] })

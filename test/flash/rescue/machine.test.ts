@@ -166,7 +166,7 @@ describe('the rescue', () => {
     },
   )
 
-  it('goes back to the first system when the gate stays shut, and nothing was touched', async () => {
+  it('goes back to the first system when the gate stays shut; nothing was touched', async () => {
     const host = new Host()
     host.faults = [{ at: 'rehearse', when: 'before', what: 'error' }]
     expect(await host.boot()).toBe('rebooting')

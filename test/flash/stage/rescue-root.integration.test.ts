@@ -88,7 +88,7 @@ async function rescue() {
 const textOf = (root: string, path: string): Promise<string> => readFile(join(root, path), 'utf8')
 
 describe.skipIf(!isRoot)('furnishRescue (as root, with a loop device)', () => {
-  it('gives the rescue address, keys, boot menu and the place of the store; twice as once', async () => {
+  it('gives the rescue address, keys, boot menu, store; twice as once', async () => {
     const { at, ...host } = await rescue()
     const modules = ['virtio_net', 'virtio_blk']
     await furnishRescue({ ...host, modules })
@@ -112,7 +112,7 @@ describe.skipIf(!isRoot)('furnishRescue (as root, with a loop device)', () => {
     expect((await stat(join(root.path, RESCUE.targetSector0))).size).toBe(512)
   })
 
-  it('refuses a rescue without a driver that the host uses, and leaves its root alone', async () => {
+  it('refuses a rescue without a driver of the host, leaves its root alone', async () => {
     const { at, ...host } = await rescue()
     const modules = ['virtio_net', 'megaraid_sas']
     await expect(furnishRescue({ ...host, modules })).rejects.toMatchObject({
