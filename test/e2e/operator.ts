@@ -22,7 +22,6 @@ const statusSchema = z.object({
   system: z.string(),
   state: z.string(),
   error: z.optional(z.string()),
-  failed: z.boolean(),
   notes: z.array(z.string()),
 })
 export type Status = z.infer<typeof statusSchema>
