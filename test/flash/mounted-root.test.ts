@@ -1,5 +1,6 @@
-import { mkdir, open, readdir, readFile, realpath, stat, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, realpath, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { writeInside } from '../../src/flash/inside-root.ts'
 import { mountPartition } from '../../src/flash/mounted-root.ts'
@@ -113,10 +114,12 @@ test.skipIf(!isRoot)('needs root: somebody who uses it for a moment is waited fo
   await using place = await makeDisk()
   const { disk, at } = place
   const mounted = await mountPartition({ disk, ...partition, at })
-  await mkdir(join(at, 'busy'))
-  const ended = run(['sleep', '0.5'], { cwd: join(at, 'busy') })
-  await mounted[Symbol.asyncDispose]()
-  await ended
+  // Open before the unmounting begins, however slow the machine is.
+  const user = await open(join(at, 'file'), 'w')
+  const unmounted = mounted[Symbol.asyncDispose]()
+  await sleep(300)
+  await user.close()
+  await unmounted
   expect(await isMounted(at)).toBe(false)
   expect(await loopsOf(disk)).toBe('')
 })
