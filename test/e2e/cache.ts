@@ -1,12 +1,12 @@
 /**
  * What scenarios share is made once, in build/e2e.
  *
- * 1. A file is named by the digest of everything it is made from; an older one goes away.
+ * 1. A file is named by the digest of everything it is made from; an older one goes away in time.
  * 2. Two processes that want the same file: the second waits for the first.
  * 3. A file is complete or not there.
  */
 import { createHash } from 'node:crypto'
-import { access, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { holdLock } from '../../src/system/lock.ts'
@@ -28,6 +28,8 @@ export interface Wanted {
   readonly key: string
 }
 
+const HOUR_MS = 3_600_000
+
 /** The path of the file, made by `make` when it is not there. `make` may leave out the rest. */
 export async function cached(
   { name, extension, key }: Wanted,
@@ -38,9 +40,10 @@ export async function cached(
   await using _lock = await waitForLock(join(buildFolder, name))
   if (await exists(path)) return path
   for (const old of await readdir(buildFolder)) {
-    if (old.startsWith(`${name}@`) && old.endsWith(extension)) {
-      await rm(join(buildFolder, old), { recursive: true })
-    }
+    if (!old.startsWith(`${name}@`) || !old.endsWith(extension)) continue
+    const { mtimeMs } = await stat(join(buildFolder, old))
+    // A scenario that runs beside this one may still serve it.
+    if (Date.now() - mtimeMs > HOUR_MS) await rm(join(buildFolder, old), { recursive: true })
   }
   const part = `${path}.part`
   await rm(part, { recursive: true, force: true })
