@@ -74,7 +74,7 @@ export async function makeTrialHost(options: HostOptions): Promise<TrialHost> {
   const root = join(scratch.path, 'root')
   // Other tests run beside this one, and a UUID means one file system.
   const uuids = { store: randomUUID(), stage: randomUUID() }
-  const disk = await attach(undo, await makeDisk(scratch.path, options.table))
+  const { device: disk } = await attach(undo, await makeDisk(scratch.path, options.table))
   const storeFile = await makeStoreFile(scratch.path, uuids.store)
   const store = await attach(undo, storeFile)
   if (options.program !== undefined) {
@@ -95,21 +95,32 @@ export async function makeTrialHost(options: HostOptions): Promise<TrialHost> {
     agent: (verb) => enter(root, options, [TARGET.agent, verb]),
     reboots: () => readFile(join(root, 'reboots'), 'utf8').catch(() => ''),
     // Two loop devices of one file would be two file systems on one disk.
-    withStore: (look) => lookInto(lost ? storeFile : store, scratch.path, look),
+    withStore: (look) => lookInto(lost ? storeFile : store.device, scratch.path, look),
     sector0: async () => (await readFile(join(scratch.path, 'disk'))).subarray(0, 512),
     loseStore: async () => {
       lost = true
-      await run(['losetup', '--detach', store])
+      await store.detach()
     },
     [Symbol.asyncDispose]: () => done.disposeAsync(),
   }
 }
 
-async function attach(undo: AsyncDisposableStack, file: string): Promise<string> {
+interface Loop {
+  readonly device: string
+  /** Only once: a number that is free is soon somebody else's. */
+  detach(): Promise<void>
+}
+
+async function attach(undo: AsyncDisposableStack, file: string): Promise<Loop> {
   const device = (await run(['losetup', '--find', '--show', file])).stdout.trim()
-  // Already gone after `loseStore`.
-  undo.defer(async () => void (await run(['losetup', '--detach', device], { statuses: [0, 1] })))
-  return device
+  let bound = true
+  const detach = async () => {
+    if (!bound) return
+    bound = false
+    await run(['losetup', '--detach', device])
+  }
+  undo.defer(detach)
+  return { device, detach }
 }
 
 async function makeDisk(folder: string, table = `label: gpt\nlabel-id: ${TABLE_ID}\nsize=4M\n`) {
