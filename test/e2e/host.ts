@@ -6,7 +6,7 @@
  * 2. Only SSH at the first OS's address with the first OS's host key counts as an answer.
  * 3. Each answer says which of the three systems it came from, and from which boot.
  */
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GIB } from '../../src/units.ts'
@@ -14,6 +14,7 @@ import { type CommandOutcome, Machine, type MachineDisk } from '../boot/machine.
 import { buildFolder } from './cache.ts'
 import { blankDisk, copyDisk, type FirstVariant, firstDisk } from './first-os.ts'
 import { type Keys, testKeys } from './keys.ts'
+import { type Loss, replay } from './power-loss.ts'
 
 export const ADDRESS = '10.0.2.77'
 export const SERIAL = { disk: 'E2E-DISK-1', stage: 'E2E-STAGE-2', other: 'E2E-OTHER-3' } as const
@@ -42,6 +43,8 @@ export interface HostOptions {
   readonly from?: string
   readonly watchdog?: boolean
   readonly stageBytes?: number
+  /** Record every write, so that a power cut can lose those that were not flushed. */
+  readonly recordWrites?: boolean
 }
 
 /** Prints which system it is and its boot. */
@@ -114,7 +117,7 @@ export class Host implements AsyncDisposable {
   async powerOn(): Promise<void> {
     this.#machine = await Machine.start({
       firmware: this.options.firmware,
-      disks: this.disks,
+      disks: await this.#attachedDisks(),
       folder: this.folder,
       sshKey: this.keys.login,
       keepDisks: true,
@@ -134,6 +137,27 @@ export class Host implements AsyncDisposable {
   async cutPower(): Promise<void> {
     await this.#machine?.cutPower()
     this.#machine = null
+  }
+
+  /** Cuts the power; of what was not flushed, the disks lose what `random` says. */
+  async losePower(random: () => number): Promise<readonly Loss[]> {
+    await this.cutPower()
+    const losses: Loss[] = []
+    for (const { path } of this.disks) {
+      await rename(atPowerOn(path), path)
+      losses.push(await replay({ disk: path, log: writeLog(path), random }))
+    }
+    return losses
+  }
+
+  async #attachedDisks(): Promise<readonly MachineDisk[]> {
+    if (this.options.recordWrites !== true) return this.disks
+    for (const { path } of this.disks) {
+      await copyDisk(path, atPowerOn(path))
+      await rm(writeLog(path), { force: true })
+      await blankDisk(writeLog(path), 0)
+    }
+    return this.disks.map((disk) => ({ ...disk, writeLogPath: writeLog(disk.path) }))
   }
 
   /** Which system answers now; null when none does. */
@@ -225,6 +249,8 @@ const STAGE = 'disk2.img'
 const FIRMWARE_VARIABLES = 'ovmf-vars.fd'
 /** What makes a machine; copied for the next one. */
 export const MACHINE_FILES = [DISK, STAGE, FIRMWARE_VARIABLES] as const
+const atPowerOn = (disk: string): string => `${disk}.at-power-on`
+const writeLog = (disk: string): string => `${disk}.writes`
 const POLL_MS = 2000
 const SERIAL_POLL_MS = 300
 const SERIAL_TAIL = 3000

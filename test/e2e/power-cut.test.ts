@@ -32,7 +32,11 @@ test.concurrent.for(['bios', 'uefi'] as const)(
   'power cuts under %s: something answers each time, and the run ends well',
   { timeout: 40 * 60_000 },
   async (firmware) => {
-    await using began = await beginWith({ name: `power-cut-${firmware}`, firmware })
+    await using began = await beginWith({
+      name: `power-cut-${firmware}`,
+      firmware,
+      recordWrites: true,
+    })
     await bootFirstOs(began)
     const { host } = began
     const random = numbers(SEED[firmware])
@@ -40,14 +44,14 @@ test.concurrent.for(['bios', 'uefi'] as const)(
       const delay = random.next().value * withinSeconds
       await reach(began, when)
       await sleep(delay * 1000)
-      await host.cutPower()
+      const losses = await host.losePower(() => random.next().value)
       await host.powerOn()
       const { system } = await host.waitFor(ANY, { seconds: ANSWERS_WITHIN })
       const said = await status(host).catch((error: unknown) => String(error).slice(0, 200))
       const state = typeof said === 'string' ? said : `${said.state} ${said.error ?? ''}`
       console.log(
         `${firmware}: cut ${delay.toFixed(1)} s into ${when}: ${system} answers ` +
-          `at ${host.seconds.toFixed(0)} s: ${state}`,
+          `at ${host.seconds.toFixed(0)} s: ${state} ${JSON.stringify(losses)}`,
       )
     }
     await finish(began)
