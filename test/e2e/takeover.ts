@@ -6,6 +6,7 @@
  * 3. The times are those of somebody who calls the host by SSH every two seconds.
  */
 import { formatDuration } from '../../src/units.ts'
+import { bootOrder } from './boot-entries.ts'
 import { Host, type HostOptions } from './host.ts'
 import { FileServer } from './http-server.ts'
 import { image, type Variant } from './images.ts'
@@ -116,8 +117,8 @@ export interface Identity {
   /** Public host keys, one a line, without comments. */
   readonly hostKeys: string
   readonly rootKeys: string
-  /** Under UEFI: what efibootmgr prints. */
-  readonly bootEntries: string
+  /** Under UEFI: what the firmware tries, in order. */
+  readonly bootEntries: readonly string[]
 }
 
 export async function identity(host: Host): Promise<Identity> {
@@ -129,7 +130,7 @@ export async function identity(host: Host): Promise<Identity> {
     route: await ask("ip -4 route show default | awk '{print $3}'"),
     hostKeys: await ask("cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f1,2 | sort"),
     rootKeys: await ask('cat /root/.ssh/authorized_keys'),
-    bootEntries: await ask('if command -v efibootmgr >/dev/null; then efibootmgr || true; fi'),
+    bootEntries: await bootOrder(host),
   }
 }
 
