@@ -107,7 +107,7 @@ export async function findBytes(
 }
 
 /** A UUID as file systems store it. */
-export const uuidBytes = (uuid: string): Buffer => Buffer.from(uuid.replaceAll('-', ''), 'hex')
+const uuidBytes = (uuid: string): Buffer => Buffer.from(uuid.replaceAll('-', ''), 'hex')
 
 /** A GUID as GPT stores it: the first three fields little endian. */
 export function guidBytes(guid: string): Buffer {

@@ -13,15 +13,7 @@ import { run } from '../../src/system/run.ts'
 import { makeScratch } from '../../src/system/scratch.ts'
 import { MIB } from '../../src/units.ts'
 import { buildFolder } from './cache.ts'
-import {
-  debugfs,
-  findBytes,
-  guidBytes,
-  partitionNamed,
-  readBytes,
-  readTable,
-  uuidBytes,
-} from './disk-file.ts'
+import { debugfs, findBytes, guidBytes, partitionNamed, readBytes, readTable } from './disk-file.ts'
 import { DECOYS, DISK_BYTES, firstDisk } from './first-os.ts'
 import { ADDRESS, type Host } from './host.ts'
 import { osflash } from './keys.ts'
@@ -73,20 +65,20 @@ async function expectTargetDisk(host: Host, address: string): Promise<void> {
   expect((await end(host.diskPath)).equals(await end(reference))).toBe(true)
 }
 
-/** Where the identifier lies in a file system's first superblock. */
-const UUID_AT = { ext4: 1024 + 104, xfs: 32 } as const
 /** A table is looked for at both ends; md, LVM and ZFS have theirs there too. */
 const END_BYTES = 4 * MIB
+/** blkid found nothing. */
+const NOTHING = 2
 
 /** Copies of superblocks inside of partitions that are gone are found by nobody. */
 async function expectNothingOld(host: Host): Promise<void> {
-  const first = await firstDisk(host.options.variant)
-  for (const kind of ['ext4', 'xfs'] as const) {
-    const { offset } = await partitionNamed(first, DECOYS[kind].name)
-    const at = offset + UUID_AT[kind]
-    const uuid = uuidBytes(DECOYS[kind].uuid)
-    expect((await readBytes(first, at, uuid.length)).equals(uuid)).toBe(true)
-    expect((await readBytes(host.diskPath, at, uuid.length)).equals(uuid)).toBe(false)
+  const { partitions } = await readTable(await firstDisk(host.options.variant))
+  const present = await readTable(host.diskPath)
+  for (const { name, offset, bytes } of partitions) {
+    if (present.partitions.some((partition) => partition.offset === offset)) continue
+    const place = ['--offset', String(offset), '--size', String(bytes)]
+    const { status } = await run(['blkid', '-p', ...place, host.diskPath], { statuses: [0, 2] })
+    expect({ name, status }).toEqual({ name, status: NOTHING })
   }
   const found = await findBytes(host.diskPath, {
     table: guidBytes(DECOYS.tableId),

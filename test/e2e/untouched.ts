@@ -1,8 +1,8 @@
 /**
  * Whether disk 1 is what it was.
  *
- * 1. All of the disk but the first OS's own root, which a running system writes to.
- * 2. Of the root: what the firmware and GRUB start from.
+ * 1. All of the disk but the first OS's root and ESP: a running system writes to both.
+ * 2. Of these two: what the firmware and GRUB start from.
  */
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
@@ -28,13 +28,13 @@ async function digestOfRanges(
   return hash.digest('hex')
 }
 
-/** Everything outside the first OS's root. */
+/** Everything outside of what the first OS has mounted: its root and its ESP. */
 export async function digestOutsideRoot(disk: string): Promise<string> {
-  const root = await partitionNamed(disk, 'root')
-  const after = root.offset + root.bytes
+  const [esp, root] = [await partitionNamed(disk, 'esp'), await partitionNamed(disk, 'root')]
   return digestOfRanges(disk, [
-    { start: 0, end: root.offset },
-    { start: after, end: await sizeOf(disk) },
+    { start: 0, end: esp.offset },
+    { start: esp.offset + esp.bytes, end: root.offset },
+    { start: root.offset + root.bytes, end: await sizeOf(disk) },
   ])
 }
 
