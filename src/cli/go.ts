@@ -2,7 +2,7 @@
  * `osflash go`: the operator's GO, where apply was told `--go ssh`.
  *
  * 1. The verb and its help.
- * 2. What it does is loaded when it is run: actions/orders.ts.
+ * 2. What it does is loaded when it is run: actions/go.ts.
  */
 import type { Verb } from './verb.ts'
 
@@ -21,7 +21,7 @@ Examples:
 From then on there is no way back to the first OS. Without GO in time the host returns to it.`,
       )
       .action(async () => {
-        const { go } = await import('./actions/orders.ts')
+        const { go } = await import('./actions/go.ts')
         await go(context)
       })
   },

@@ -2,7 +2,7 @@
  * `osflash hold`: the rescue stays, instead of going on by itself after its next start.
  *
  * 1. The verb and its help.
- * 2. What it does is loaded when it is run: actions/orders.ts.
+ * 2. What it does is loaded when it is run: actions/hold.ts.
  */
 import type { Verb } from './verb.ts'
 
@@ -21,7 +21,7 @@ Examples:
 What is under way is not stopped. osflash resume goes on.`,
       )
       .action(async () => {
-        const { hold } = await import('./actions/orders.ts')
+        const { hold } = await import('./actions/hold.ts')
         await hold(context)
       })
   },

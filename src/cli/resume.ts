@@ -31,8 +31,8 @@ A rescue that holds has SSH open and does nothing by itself. This verb tries aga
 disk, writes the target, and lets it start on trial. osflash status says why it holds.`,
       )
       .action(async (options: ResumeVerbOptions) => {
-        const { resumeRescue } = await import('./actions/resume.ts')
-        await resumeRescue(options, context)
+        const { resume } = await import('./actions/resume.ts')
+        await resume(options, context)
       })
   },
 }

@@ -6,7 +6,7 @@
  */
 import { OsflashError } from '../../errors.ts'
 import type { NewTarget } from '../../flash/rescue/new-target.ts'
-import { resume } from '../../flash/rescue/resume.ts'
+import { resume as goOn } from '../../flash/rescue/resume.ts'
 import { identitiesOf, type TrustOptions, trustFilesOf, trustOf } from '../key-files.ts'
 import type { VerbContext } from '../verb.ts'
 
@@ -18,13 +18,10 @@ export interface ResumeVerbOptions extends TrustOptions {
 }
 
 /** @throws OsflashError `refused` outside of the rescue; what opening the image gives */
-export async function resumeRescue(
-  options: ResumeVerbOptions,
-  context: VerbContext,
-): Promise<void> {
+export async function resume(options: ResumeVerbOptions, context: VerbContext): Promise<void> {
   const { emit, signal } = context
   const newTarget = await newTargetOf(options, context)
-  const outcome = await resume({
+  const outcome = await goOn({
     atBoot: options.boot ?? false,
     emit,
     signal,
