@@ -27,6 +27,7 @@ import { rescueBoot } from './boot.ts'
 import type { RescueHost } from './host.ts'
 import { type RescueJournal, type RescueOutcome, runRescue } from './machine.ts'
 import { type NewTarget, replaceTarget, settlePlan } from './new-target.ts'
+import { anyGatewayAnswers } from './reached.ts'
 
 /** The dead-man unit of the rescue looks for it. */
 const STARTED = '/run/osflash/resume-started'
@@ -45,13 +46,23 @@ export interface ResumeOptions {
  *   `digest` when the store cannot be believed: the rescue holds then
  */
 export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
-  const outcome = await goOn(options)
+  const outcome = await goOn(options).catch((error: unknown) => lost(options, error))
   if (outcome === 'rebooting') {
     // Nothing is mounted any more, and the lock is free.
     await run(['sync'])
     await run(['systemctl', 'reboot'])
   }
   return outcome
+}
+
+/** How long a network may take to come up where the store cannot say what to expect of it. */
+const LOST_SECONDS = 600
+
+/** The store cannot be believed: it holds where somebody can log in, and reboots where not. */
+async function lost({ atBoot, emit, signal }: ResumeOptions, error: unknown): Promise<'rebooting'> {
+  if (!atBoot || signal?.aborted || (await anyGatewayAnswers(LOST_SECONDS))) throw error
+  emit({ event: 'note', text: `rebooting, for nobody can log in: ${String(error)}` })
+  return 'rebooting'
 }
 
 async function goOn(options: ResumeOptions): Promise<RescueOutcome> {

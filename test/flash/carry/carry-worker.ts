@@ -1,6 +1,7 @@
 /**
  * Captures, or asks the gate, inside the network namespace that it is started in:
- * `capture ROOT`, `capture-network ROOT`, `reachable CARRY.json SECONDS`. Prints JSON.
+ * `capture ROOT`, `capture-network ROOT`, `reachable CARRY.json SECONDS`, `any-gateway`. Prints
+ * JSON.
  */
 import { readFileSync } from 'node:fs'
 import * as z from 'zod/mini'
@@ -9,6 +10,7 @@ import { captureCarry } from '../../../src/flash/carry/capture.ts'
 import { captureNetwork } from '../../../src/flash/carry/capture-network.ts'
 import { reachable } from '../../../src/flash/carry/check.ts'
 import { carrySchema } from '../../../src/flash/carry/model.ts'
+import { anyGatewayAnswers } from '../../../src/flash/rescue/reached.ts'
 
 const [what, place = '', seconds = '0'] = process.argv.slice(2)
 
@@ -18,6 +20,7 @@ async function answer(): Promise<unknown> {
     return { carry, notes }
   }
   if (what === 'capture-network') return captureNetwork({ root: place })
+  if (what === 'any-gateway') return anyGatewayAnswers(0)
   const carry = z.parse(carrySchema, JSON.parse(readFileSync(place, 'utf8')))
   await reachable({ carry, withinSeconds: Number(seconds) })
   return 'reachable'
