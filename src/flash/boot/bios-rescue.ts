@@ -81,6 +81,8 @@ export function biosRescueBoot(options: BiosRescueOptions): RescueBoot {
       await placeGuard(options)
       if (!(await hasGuard())) throw guardMissing(await options.disk())
     },
+    // Sector 0 decides, and it is changed by the guard alone.
+    release: () => Promise.resolve(),
     wrapTarget: (target) => {
       if (known === undefined) throw guardMissing(target.path)
       const remember = async (bytes: Uint8Array): Promise<void> => {

@@ -29,6 +29,8 @@ export interface RescueBoot {
   /** From now on every boot ends in the rescue; read back. May be called again. */
   guard(): Promise<void>
   hasGuard(): Promise<boolean>
+  /** Before the commit: what boots from now on is not the rescue; read back. */
+  release(): Promise<void>
   /** What the unpacking writes to, so that the guard stays first. */
   wrapTarget(target: Target): Target
   /** The target's boot structures are on disk, read back; the guard is still first. */

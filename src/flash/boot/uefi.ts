@@ -167,6 +167,10 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
       await expectGuard()
     },
     hasGuard,
+    release: async () => {
+      const entry = await findEntry(variables, await fileOn(stageDisk))
+      if (entry !== undefined) await putBehind(variables, entry)
+    },
     wrapTarget: (target) => target,
     retarget: async () => {
       await expectGuard()
@@ -189,6 +193,16 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
       files: [],
     }),
   }
+}
+
+/** The entry is not what boots by itself; alone in the order, it leaves the firmware none. */
+async function putBehind(variables: EfiVariables, entry: number): Promise<void> {
+  if ((await readNext(variables)) === entry) await writeNext(variables, undefined)
+  const order = await readOrder(variables)
+  if (order[0] !== entry) return
+  const others = order.filter((other) => other !== entry)
+  if (others.length === 0) await variables.remove(BOOT_ORDER)
+  else await writeOrder(variables, [...others, entry])
 }
 
 /**

@@ -63,6 +63,7 @@ test('the guard is 440 bytes and a signature; the table and all else stay', asyn
   const one = await host()
   const before = await readFile(one.disk)
   await one.boot.check()
+  await one.boot.release()
   expect(await one.boot.hasGuard()).toBe(false)
   expect((await readFile(one.disk)).equals(before)).toBe(true)
   await one.boot.guard()

@@ -157,6 +157,24 @@ test('guard, trial, confirmation: who is first, and who is next', async () => {
   expect(await one.read('BootOrder')).toBe('07000000' + '0300' + '0100' + '0000')
 })
 
+test('released: the rescue is neither first nor next, others keep their order', async () => {
+  const one = await host()
+  const before = await one.snapshot()
+  await one.boot.release()
+  expect(await one.snapshot()).toEqual(before)
+  await one.first.arm()
+  await one.boot.release()
+  await expect(one.read('BootNext')).rejects.toMatchObject({ code: 'ENOENT' })
+  expect(await one.read('BootOrder')).toBe('07000000' + '0100' + '0000' + '0200')
+  await efiVariables(one.folder).write('BootOrder', Buffer.from('020001000000', 'hex'))
+  await one.boot.release()
+  expect(await one.read('BootOrder')).toBe('07000000' + '0100' + '0000' + '0200')
+  expect(await one.boot.hasGuard()).toBe(false)
+  await efiVariables(one.folder).write('BootOrder', Buffer.from('0200', 'hex'))
+  await one.boot.release()
+  await expect(one.read('BootOrder')).rejects.toMatchObject({ code: 'ENOENT' })
+})
+
 test('a target that cannot be told from the stage is never tried', async () => {
   const one = await host()
   await one.boot.guard()
