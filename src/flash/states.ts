@@ -45,7 +45,8 @@ export const NEXT: Readonly<Record<State, readonly State[]>> = {
   // A second try begins where the disk is still the guard's.
   held: ['committed', 'confirmed'],
   confirmed: [],
-  aborted: ['staging'],
+  // Behind a guard that was put there, the rescue stays.
+  aborted: ['staging', 'held'],
 }
 
 /** Which of the three systems wrote a record. */
@@ -68,7 +69,12 @@ export const journalRecordSchema = z.strictObject({
   /** SHA-256 of plan.json, lower-case hex. */
   planDigest: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   /** Raised before the attempt. */
-  attempts: z.strictObject({ flash: count, trial: count }),
+  attempts: z.strictObject({
+    flash: count,
+    trial: count,
+    /** How often the rescue came up again behind the guard. */
+    returns: z.optional(count),
+  }),
   /** Why the run is where it is; kept until a state after it succeeds. */
   error: z.optional(text),
 })

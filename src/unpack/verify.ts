@@ -22,8 +22,8 @@ import { type LoadedPayload, type LoadedSegment, loadPayloads } from './payload.
 export interface VerifyOptions {
   readonly source: Source
   readonly check: CheckSignatures
-  /** Empty: digests and signatures only. */
-  readonly identities: readonly SecretKey[]
+  /** Empty: digests and signatures only. Or the session key itself (32 octets). */
+  readonly identities: readonly SecretKey[] | { readonly sessionKey: Uint8Array }
   readonly workers?: number
   /** Threads that were started before; they are ended with the run. */
   readonly threads?: DecodeThreads
@@ -44,8 +44,12 @@ export interface VerifyReport {
 export async function verifyImage(options: VerifyOptions): Promise<VerifyReport> {
   const { emit, source, identities } = options
   const image = await openImage(source, options.check)
-  const opens = identities.length > 0
-  const sessionKey = opens ? await decryptSessionKey(image.keysBytes, identities) : undefined
+  const sessionKey =
+    'sessionKey' in identities
+      ? identities.sessionKey
+      : identities.length > 0
+        ? await decryptSessionKey(image.keysBytes, identities)
+        : undefined
   const payloads = await loadPayloads(image)
   await using threads = options.threads ?? startDecodeThreads(options.workers)
   await using engine = startEngine({
@@ -59,9 +63,10 @@ export async function verifyImage(options: VerifyOptions): Promise<VerifyReport>
   })
   const checking = { options, payloads, engine }
   const sealed = await inPhase(emit, 'checking blocks', () => checkSegments(checking))
-  const raw = opens
-    ? await inPhase(emit, 'checking frames', () => checkFrames(checking))
-    : { frames: 0, rawBytes: 0 }
+  const raw =
+    sessionKey !== undefined
+      ? await inPhase(emit, 'checking frames', () => checkFrames(checking))
+      : { frames: 0, rawBytes: 0 }
   return { image, ...sealed, ...raw }
 }
 

@@ -11,6 +11,7 @@ import { MIB } from '../../src/units.ts'
 import { openImage } from '../../src/unpack/image.ts'
 import type { Target } from '../../src/unpack/target.ts'
 import { planUnpack } from '../../src/unpack/unpack-disk.ts'
+import { verifyImage } from '../../src/unpack/verify.ts'
 import { makeFolder, makeKeys, noise, type TestKeys } from '../pack/image/fixtures.ts'
 import {
   checkFor,
@@ -106,6 +107,24 @@ describe('unpackDisk to a file', () => {
       name: 'store',
       uuid: append.guid.toUpperCase(),
     })
+  })
+
+  it('verifies down to the raw bytes with a session key alone', async () => {
+    await using folder = await makeFolder()
+    const image = await packDisk({ folder: folder.path }, keys)
+    await using source = await openFileSource(image)
+    const { keysBytes } = await openImage(source, undefined)
+    const sessionKey = await decryptSessionKey(keysBytes, [keys.recipient])
+    const verify = (key: Uint8Array) =>
+      verifyImage({
+        source,
+        check: checkFor(keys),
+        identities: { sessionKey: key },
+        workers: 2,
+        emit: () => undefined,
+      })
+    expect((await verify(sessionKey)).frames).toBeGreaterThan(0)
+    await expect(verify(new Uint8Array(32))).rejects.toMatchObject({ code: 'decryption' })
   })
 
   it('stops at a session key of another image', async () => {

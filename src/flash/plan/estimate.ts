@@ -62,7 +62,7 @@ export function estimate({ rescue, target }: EstimateInput): Estimate {
   ]
   const away = [
     step('reboot into the rescue', TIMES.reboot),
-    step('rehearsal: the rescue is reached as this host is', TIMES.rehearsal),
+    step('rehearsal: network, and the stored target once more', rehearsalTime(target)),
     step('guard: from here on every boot ends in the rescue', TIMES.guard),
     step('wipe the disk', TIMES.wipe),
     step('unpack the target to the disk', writeTime(target)),
@@ -80,6 +80,10 @@ const step = (what: string, seconds: number) => ({ what, seconds: Math.ceil(seco
 
 const fetchTime = ({ packedBytes, isRemote }: EstimateImage): number =>
   packedBytes / (isRemote ? RATES.network : RATES.file)
+
+/** Unpacked without being written. */
+const rehearsalTime = ({ dataBytes }: EstimateImage): number =>
+  TIMES.rehearsal + dataBytes / RATES.write
 
 const writeTime = ({ dataBytes, zeroBytes }: EstimateImage): number =>
   dataBytes / RATES.write + dataBytes / RATES.readBack + zeroBytes / RATES.zero

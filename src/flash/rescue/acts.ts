@@ -16,10 +16,15 @@ import { openFileSource } from '../../deliver/file.ts'
 import { type Certificate, readCertificates } from '../../encrypt/keys.ts'
 import { verifyDetached } from '../../encrypt/signature.ts'
 import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
+import { inPhase } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { type CheckSignatures, openImage } from '../../unpack/image.ts'
+import { lookAtTarget } from '../../unpack/target.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
+import { verifyImage } from '../../unpack/verify.ts'
 import { reachable } from '../carry/check.ts'
+import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
+import { eraseSecrets } from '../erase.ts'
 import { resolveDisk } from '../host/disks.ts'
 import { manifestDigest } from '../image-places.ts'
 import { STORE } from '../places.ts'
@@ -32,17 +37,23 @@ import { forgetPartitions, wipeDisk } from './wipe.ts'
 const GATE_SECONDS = 180
 
 export function rescueActs(host: RescueHost): RescueActs {
-  const { plan, boot } = host
+  const { plan, boot, store } = host
+  const intent = join(store, STORE.intent)
   return {
     hasGuard: () => boot.hasGuard(),
+    wasDecided: async () => (await exists(intent)) && (await boot.hasGuard()),
     rehearse: () => rehearse(host),
     guard: async (isFirst) => {
       await resolveDisk(plan.disk, { tableId: isFirst ? 'check' : 'ignore' })
       await boot.check()
+      // Before the guard: one that firmware put there by itself is no decision.
+      await writeFileSafely(intent, '', 0o600)
       await boot.guard()
     },
     wipe: async () => {
       const disk = await guardedDisk(host)
+      // What it says of the disk is not true any more.
+      await removeFileSafely(join(store, STORE.checkpoint))
       await wipeDisk(disk, (target) => boot.wrapTarget(target))
       await forgetPartitions(disk)
     },
@@ -52,8 +63,14 @@ export function rescueActs(host: RescueHost): RescueActs {
       await furnishTarget(host, { disk, manifest: await storedManifest(host) })
     },
     retarget: () => boot.retarget(),
-    trial: () => boot.trial(),
+    trial: async () => {
+      // What an earlier trial left is not the reason of this one.
+      await removeFileSafely(join(store, STORE.trialLog))
+      await boot.trial()
+    },
     confirm: () => boot.confirm(),
+    erase: () => eraseSecrets(store),
+    release: () => boot.release(),
     trialReason: () => trialReason(host),
   }
 }
@@ -67,20 +84,38 @@ async function guardedDisk({ plan, boot }: RescueHost): Promise<string> {
   })
 }
 
+/**
+ * Everything that can be known before the first disk is touched: what was wrong here would else be
+ * found when there is no first OS to go back to.
+ */
 async function rehearse(host: RescueHost): Promise<void> {
-  const { plan, carry, emit, signal } = host
-  await host.boot.check()
-  await reachable({
-    carry,
-    withinSeconds: GATE_SECONDS,
-    ...(signal === undefined ? {} : { signal }),
-  })
-  if (plan.go.how !== 'ssh' || host.isManned) return
+  const { plan, carry, boot, emit } = host
+  const signal = host.signal === undefined ? {} : { signal: host.signal }
+  await boot.check()
+  await reachable({ carry, withinSeconds: GATE_SECONDS, ...signal })
+  await host.alive()
+  const disk = await resolveDisk(plan.disk, { tableId: 'check' })
+  await lookAtTarget({ path: disk, leastBytes: 0, overwrite: true, resume: false })
+  await storedManifest(host)
+  await using source = await openFileSource(join(host.store, STORE.image))
+  await inPhase(emit, 'verifying the stored target', async () =>
+    verifyImage({
+      source,
+      check: await storedTrust(host.store),
+      identities: { sessionKey: await storedKey(host.store) },
+      emit,
+      ...signal,
+    }),
+  )
+  if (plan.go.how === 'ssh' && !host.isManned) await waitForGo(host)
+}
+
+async function waitForGo({ plan, store, emit, signal }: RescueHost): Promise<void> {
   const { withinSeconds } = plan.go
   emit({ event: 'note', text: `waiting ${withinSeconds} s for: osflash go` })
   for (let waited = 0; waited < withinSeconds; waited++) {
     throwIfCancelled(signal)
-    if (await exists(join(host.store, STORE.go))) return
+    if (await exists(join(store, STORE.go))) return
     await sleep(1_000)
   }
   throw new OsflashError('refused', `waiting for GO: nobody ran osflash go in ${withinSeconds} s`, {

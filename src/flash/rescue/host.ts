@@ -20,6 +20,8 @@ export interface RescueHost {
   readonly boot: RescueBoot
   /** True when an operator asked for this run: nobody is asked for GO again. */
   readonly isManned: boolean
+  /** Tells whoever watches that this rescue has not died on the way here. */
+  readonly alive: () => Promise<void>
   readonly emit: Emit
   readonly signal?: AbortSignal
 }

@@ -6,7 +6,8 @@
  *    Counters are raised, and `trial` is written, before the attempt.
  * 3. Before the guard is in place a failure is written down as `aborted`, and the host goes back
  *    to its first OS. From then on a failure is `held`: the rescue stays, and SSH with it.
- * 4. A guard that is already in place means that the commit was decided: no gate is asked again.
+ * 4. A guard that this rescue put in place means that the commit was decided: no gate is asked
+ *    again. One that stands there by itself means nothing.
  *
  * Not promised: anything about an act; acts.ts does them. Cancelling holds, it never reboots.
  */
@@ -27,6 +28,8 @@ export interface RescueJournal {
 /** Everything that touches the host; each act may be repeated. */
 export interface RescueActs {
   hasGuard(): Promise<boolean>
+  /** The guard is there because the rescue put it there: nobody is asked again. */
+  wasDecided(): Promise<boolean>
   /** Same reachability as before, and GO where one is asked for. Throws when not. */
   rehearse(): Promise<void>
   /**
@@ -44,6 +47,10 @@ export interface RescueActs {
   trial(): Promise<void>
   /** Makes the target the way to boot; only where nobody has to confirm. */
   confirm(): Promise<void>
+  /** Erases the secrets of the store. */
+  erase(): Promise<void>
+  /** Before the guard: the next boot is not the rescue, as far as that lies with us. */
+  release(): Promise<void>
   /** Why a trial that came back was not confirmed. */
   trialReason(): Promise<string>
 }
@@ -64,8 +71,8 @@ export type RescueOutcome = 'rebooting' | 'held'
 
 /** A disk that fails three times is not tried a fourth time without a person. */
 const FLASH_ATTEMPTS_MAX = 3
-/** Attempts and power cuts together. */
-const FLASH_RETURNS_MAX = 10
+/** Power cuts, panics and reboots behind the guard. */
+const RETURNS_MAX = 10
 
 /**
  * Runs until the host is to be rebooted or the rescue holds. Never throws for a failed act.
@@ -89,15 +96,17 @@ export async function runRescue(run: RescueRun): Promise<RescueOutcome> {
   }
 }
 
-/** A host that dies while flashing comes back here each time; that must end too. */
+/** States in which a host that dies comes back here each time; that must end too. */
+const COUNTED: readonly State[] = ['committed', 'wiped', 'flashing', 'body-complete', 'retargeted']
+
 async function countReturn({ journal }: RescueRun): Promise<void> {
-  if (journal.current?.state !== 'flashing') return
+  const state = journal.current?.state
+  if (state === undefined || !COUNTED.includes(state)) return
   const attempts = attemptsOf(journal)
-  if (attempts.flash < FLASH_RETURNS_MAX) {
-    await journal.write({ state: 'flashing', attempts: { ...attempts, flash: attempts.flash + 1 } })
-  } else {
-    await journal.write({ state: 'held', error: `flashing was cut ${attempts.flash} times` })
-  }
+  const { returns = 0 } = attempts
+  if (returns < RETURNS_MAX) {
+    await journal.write({ state, attempts: { ...attempts, returns: returns + 1 } })
+  } else await journal.write({ state: 'held', error: `the rescue was cut ${returns} times` })
 }
 
 type Step = (run: RescueRun) => Promise<RescueOutcome | undefined>
@@ -122,7 +131,7 @@ async function enterRehearsal({ journal }: RescueRun): Promise<undefined> {
 
 async function commit(run: RescueRun): Promise<undefined> {
   const { acts, emit } = run
-  if (!(await acts.hasGuard())) await inPhase(emit, 'rehearsing', () => acts.rehearse())
+  if (!(await acts.wasDecided())) await inPhase(emit, 'rehearsing', () => acts.rehearse())
   return act(run, 'committing', { work: () => acts.guard(true), next: 'committed' })
 }
 
@@ -148,6 +157,7 @@ async function startTarget(run: RescueRun): Promise<RescueOutcome> {
   if (run.confirm === 'none') {
     await acts.confirm()
     await journal.write({ state: 'confirmed' })
+    await acts.erase()
   } else await acts.trial()
   return 'rebooting'
 }
@@ -197,11 +207,15 @@ async function fail(run: RescueRun, failure: unknown): Promise<RescueOutcome | u
   }
   const early = state === 'staged' || state === 'armed' || state === 'rehearsal'
   // Where the disk cannot be asked: a reboot ends in the first OS, or here again and stays.
-  const isGuarded = !early || (await acts.hasGuard().catch(() => false))
+  const isGuarded = !early || (await acts.wasDecided().catch(() => false))
   if (isGuarded) {
     await journal.write({ state: 'held', error: clipped(error) })
     return undefined
   }
+  // Firmware may have put the rescue first by itself.
+  await acts.release().catch((cause: unknown) => {
+    run.emit({ event: 'note', text: `the boot order stays as it is: ${String(cause)}` })
+  })
   if (state !== 'rehearsal') await journal.write({ state: 'rehearsal' })
   await journal.write({ state: 'aborted', error: clipped(error) })
   run.emit({ event: 'note', text: `going back to the first system: ${error}` })

@@ -46,9 +46,10 @@ const NEXT_PLAN = `${STORE.plan}.next`
 /** @throws OsflashError `refused`, and what reading and storing an image gives */
 export async function replaceTarget(replacement: Replacement): Promise<void> {
   const { store, journal, location, check, emit, signal } = replacement
-  if (journal.current?.state !== 'held') {
-    throw new OsflashError('refused', `replacing the target in state ${journal.current?.state}`, {
-      hints: ['wait until the rescue holds: osflash status', 'osflash hold'],
+  const { state, error } = journal.current ?? {}
+  if (state !== 'held' && state !== 'trial') {
+    throw new OsflashError('refused', `replacing the target in state ${state}`, {
+      hints: ['wait until the rescue holds: osflash status'],
     })
   }
   const plan = await readPlan(store)
@@ -71,7 +72,6 @@ export async function replaceTarget(replacement: Replacement): Promise<void> {
   })
   const bytes = planBytes(next)
   await writeFileSafely(join(store, NEXT_PLAN), bytes, 0o600)
-  const { error } = journal.current
   await journal.write({
     state: 'held',
     planDigest: planDigest(bytes),

@@ -9,17 +9,21 @@
  * Whatever cannot be read holds: nothing is destroyed on a guess. Not promised: a network.
  */
 import { appendFileSync } from 'node:fs'
-import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import { holdLock } from '../../system/lock.ts'
 import { run } from '../../system/run.ts'
+import type { RescueBoot } from '../boot/method.ts'
 import { readCarry } from '../carry/capture.ts'
+import { removeFileSafely } from '../durable-file.ts'
 import { type Journal, openJournal } from '../journal.ts'
 import { makeNotifier } from '../notify.ts'
 import { STORE } from '../places.ts'
 import type { FlashPlan } from '../plan/plan.ts'
+import type { State } from '../states.ts'
 import { mountStore, readPlan } from '../store.ts'
 import { findStore } from '../systems.ts'
 import { logFolder, rescueActs } from './acts.ts'
@@ -57,17 +61,34 @@ export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
 
 /** How long a network may take to come up where the store cannot say what to expect of it. */
 const LOST_SECONDS = 600
+/** For whoever looks at the console. */
+const LOOK_MS = 30_000
+/** On the kernel's command line when the first OS's GRUB started this rescue. */
+const FIRST_PARAMETER = ' osflash.first='
 
-/** The store cannot be believed: it holds where somebody can log in, and reboots where not. */
+/**
+ * The store cannot be believed. Started by the first OS's GRUB, the host goes back to it; else it
+ * holds where somebody can log in, and reboots where not.
+ */
 async function lost({ atBoot, emit, signal }: ResumeOptions, error: unknown): Promise<'rebooting'> {
-  if (!atBoot || signal?.aborted || (await anyGatewayAnswers(LOST_SECONDS))) throw error
-  emit({ event: 'note', text: `rebooting, for nobody can log in: ${String(error)}` })
+  if (!atBoot || signal?.aborted) throw error
+  const commandLine = await readFile('/proc/cmdline', 'utf8').catch(() => '')
+  if (!commandLine.includes(FIRST_PARAMETER) && (await anyGatewayAnswers(LOST_SECONDS))) {
+    await markAlive()
+    throw error
+  }
+  emit({ event: 'note', text: `rebooting, nothing can be done here: ${String(error)}` })
+  await sleep(LOOK_MS)
   return 'rebooting'
 }
 
-async function goOn(options: ResumeOptions): Promise<RescueOutcome> {
+/** The dead-man unit of the rescue reboots while it is missing. */
+async function markAlive(): Promise<void> {
   await mkdir(dirname(STARTED), { recursive: true })
   await writeFile(STARTED, '')
+}
+
+async function goOn(options: ResumeOptions): Promise<RescueOutcome> {
   const found = await findStore()
   if (found?.system !== 'rescue' || found.rescueRootUuid === undefined) {
     throw new OsflashError('refused', 'resuming: this system is not the rescue', {
@@ -78,35 +99,50 @@ async function goOn(options: ResumeOptions): Promise<RescueOutcome> {
   await using store = await mountStore({ uuid: found.storeUuid })
   const journal = await openJournal(store.path, { system: 'rescue' })
   const emit = await logged(store.path, options)
-  if (options.atBoot && (await exists(join(store.path, STORE.hold)))) {
-    emit({ event: 'note', text: 'an operator asked to hold: osflash resume goes on' })
-    return 'held'
-  }
-  const state = journal.current?.state
-  if (state === 'confirmed' || state === 'aborted') {
-    emit({ event: 'note', text: `the replacement is ${state}: there is nothing to go on with` })
-    return 'held'
-  }
-  if (options.newTarget !== undefined) {
-    await replaceTarget({ store: store.path, journal, ...options.newTarget, emit })
+  const isHeld = await obeyHold(store.path, { ...options, emit })
+  if (isHeld) return 'held'
+  const { newTarget, signal } = options
+  if (newTarget !== undefined) {
+    const rest = signal === undefined ? {} : { signal }
+    await replaceTarget({ store: store.path, journal, ...newTarget, emit, ...rest })
   }
   await settlePlan(store.path, journal)
   const { storeUuid, rescueRootUuid } = found
+  const places = { store: store.path, storeUuid, rescueRootUuid }
   // Awaited here: the store stays mounted and the lock held until then.
-  return await goOnFrom(journal, {
-    ...options,
-    emit,
-    places: { store: store.path, storeUuid, rescueRootUuid },
-  })
+  return await goOnFrom(journal, { ...options, emit, places })
+}
+
+/** An operator's HOLD is for what starts by itself; what an operator starts ends it. */
+async function obeyHold(store: string, { atBoot, emit }: ResumeOptions): Promise<boolean> {
+  const hold = join(store, STORE.hold)
+  if (!atBoot) await removeFileSafely(hold)
+  else if (await exists(hold)) {
+    await markAlive()
+    emit({ event: 'note', text: 'an operator asked to hold: osflash resume goes on' })
+    return true
+  }
+  return false
 }
 
 interface Mounted extends ResumeOptions {
   readonly places: Pick<RescueHost, 'store' | 'storeUuid' | 'rescueRootUuid'>
 }
 
+/** Up to these the first OS is whole, and a rescue that hangs must not keep the host from it. */
+const EARLY: readonly State[] = ['staged', 'armed', 'rehearsal', 'aborted']
+
 async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutcome> {
   const { atBoot, emit, signal, places } = options
+  const state = journal.current?.state
+  if (state !== undefined && !EARLY.includes(state)) await markAlive()
   const plan = await readPlan(places.store)
+  const boot = await rescueBoot(plan)
+  if (state === 'confirmed') {
+    emit({ event: 'note', text: 'the replacement is confirmed: there is nothing to go on with' })
+    return 'held'
+  }
+  if (state === 'aborted') return afterAbort(journal, { ...options, boot })
   const { carry } = await readCarry(join(places.store, STORE.carry))
   const common = { emit, ...(signal === undefined ? {} : { signal }) }
   const acts = rescueActs({
@@ -115,8 +151,9 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
     plan,
     planDigest: journal.current?.planDigest ?? '',
     carry,
-    boot: await rescueBoot(plan),
+    boot,
     isManned: !atBoot,
+    alive: markAlive,
   })
   return runRescue({
     ...common,
@@ -125,6 +162,24 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
     confirm: plan.confirm.how,
     retry: !atBoot,
   })
+}
+
+/** The rescue should not have started again: the host belongs to its first OS. */
+async function afterAbort(
+  journal: Journal,
+  { emit, atBoot, places, boot }: Mounted & { readonly boot: RescueBoot },
+): Promise<RescueOutcome> {
+  const isIntended = await exists(join(places.store, STORE.intent))
+  if (isIntended && (await boot.hasGuard())) {
+    await journal.write({ state: 'held', error: 'aborted behind the guard' })
+    await markAlive()
+    return 'held'
+  }
+  await boot.release()
+  if (atBoot && !(await anyGatewayAnswers(LOST_SECONDS))) return 'rebooting'
+  await markAlive()
+  emit({ event: 'note', text: 'the replacement is aborted; a reboot starts the first system' })
+  return 'held'
 }
 
 /** The events, and a line of each but the progress in a log that survives on the store. */

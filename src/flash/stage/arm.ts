@@ -23,7 +23,7 @@ export interface Arming {
 /** @throws OsflashError `refused`, `io`, `readback`; `osflash abort` undoes what was done */
 export async function armRescue({ store, journal, boot }: Arming): Promise<void> {
   // Orders of an earlier try are not for this one.
-  for (const name of [STORE.go, STORE.hold]) await removeFileSafely(join(store, name))
+  for (const name of [STORE.go, STORE.hold, STORE.intent]) await removeFileSafely(join(store, name))
   const path = join(store, STORE.armBackup)
   const earlier = await readBackup(path)
   if (earlier !== undefined) await boot.disarm(earlier)

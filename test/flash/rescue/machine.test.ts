@@ -6,7 +6,10 @@ import { type JournalRecord, NEXT, type State } from '../../../src/flash/states.
 
 class PowerCut extends Error {}
 
-type ActName = Exclude<keyof RescueActs, 'hasGuard' | 'trialReason'>
+type ActName = Exclude<
+  keyof RescueActs,
+  'hasGuard' | 'wasDecided' | 'trialReason' | 'release' | 'erase'
+>
 
 interface Fault {
   readonly at: ActName
@@ -20,6 +23,10 @@ interface Fault {
 class Host {
   record: JournalRecord
   guarded = false
+  /** The rescue itself put the guard there. */
+  decided = false
+  released = 0
+  erased = 0
   readonly done: string[] = []
   faults: Fault[] = []
 
@@ -67,9 +74,17 @@ class Host {
     let dead = false
     const acts: RescueActs = {
       hasGuard: async () => this.guarded,
+      wasDecided: async () => this.guarded && this.decided,
+      release: async () => {
+        this.released += 1
+      },
+      erase: async () => {
+        this.erased += 1
+      },
       rehearse: act('rehearse'),
       guard: act('guard', () => {
         this.guarded = true
+        this.decided = true
       }),
       wipe: guardedOnly('wipe'),
       unpack: guardedOnly('unpack'),
@@ -142,6 +157,7 @@ describe('the rescue', () => {
     const host = new Host()
     expect(await host.boot({ confirm: 'none' })).toBe('rebooting')
     expect(host.done.slice(-2)).toEqual(['retarget', 'confirm'])
+    expect(host.erased).toBe(1)
     expect(host.record.state).toBe('confirmed')
   })
 
@@ -177,9 +193,20 @@ describe('the rescue', () => {
     expect(host.done).toEqual([])
   })
 
-  it('asks no gate once the guard is in place', async () => {
+  it('takes a guard that it did not put there for no decision', async () => {
+    const host = new Host()
+    host.guarded = true
+    host.faults = [{ at: 'rehearse', when: 'before', what: 'error' }]
+    expect(await host.boot()).toBe('rebooting')
+    expect(host.done).toEqual([])
+    expect(host.record.state).toBe('aborted')
+    expect(host.released).toBe(1)
+  })
+
+  it('asks no gate once it put the guard in place', async () => {
     const host = new Host('rehearsal')
     host.guarded = true
+    host.decided = true
     await host.boot()
     expect(host.done).toEqual(WHOLE.slice(1))
   })
@@ -219,14 +246,19 @@ describe('the rescue', () => {
     expect(other.done.filter((act) => act === 'unpack')).toHaveLength(3)
   })
 
-  it('ends also when the power is cut in every flashing', async () => {
-    const host = new Host()
-    host.faults = [{ at: 'unpack', when: 'after', what: 'cut', times: 100 }]
-    let boots = 0
-    for (; boots < 50 && host.record.state !== 'held'; boots++) await host.boot().catch(() => 0)
-    expect(host.record).toMatchObject({ state: 'held', error: 'flashing was cut 10 times' })
-    expect(boots).toBeLessThan(12)
-  })
+  it.each(['wipe', 'unpack', 'furnish', 'retarget'] as const)(
+    'ends also when the power is cut in every %s',
+    async (at) => {
+      const host = new Host()
+      host.faults = [{ at, when: 'before', what: 'cut', times: 100 }]
+      let boots = 0
+      for (; boots < 50 && host.record.state !== 'held'; boots++) await host.boot().catch(() => 0)
+      expect(host.record).toMatchObject({ state: 'held', error: 'the rescue was cut 10 times' })
+      expect(boots).toBeLessThan(13)
+      host.faults = []
+      expect(await host.boot({ retry: true })).toBe('rebooting')
+    },
+  )
 
   it('stays where it is when it is stopped', async () => {
     const stop = new AbortController()
