@@ -21,10 +21,12 @@ import { STORE, STORE_MOUNT } from './places.ts'
 import { type FlashPlan, flashPlanSchema, planDigest } from './plan/plan.ts'
 import { findStoreDevice, readMounts } from './store-device.ts'
 
-const BUSY_MS_MAX = 5_000
+const BUSY_MS_MAX = 30_000
 const BUSY_STEP_MS = 100
 /** `mount` and `umount`: it failed; "busy" is among the reasons. */
 const MOUNT_FAILED = 32
+/** With `-o rw` mount(8) would take a mount that others have for reading, and be content. */
+type Mode = '-r' | '-w'
 const OPTIONS = 'noatime,nodev,nosuid,noexec'
 /** Linux 4.18 mounts all of them for writing, GRUB and old e2fsprogs know them too. */
 const FEATURES =
@@ -85,12 +87,9 @@ async function mountAt(device: string, at: string, readOnly: boolean): Promise<S
     })
   }
   await makeFolder(at, async () => at)
-  const mount = (mode: string): Argv => [
-    'mount',
-    ...['-t', 'ext4', '-o', `${mode},${OPTIONS}`, device, at],
-  ]
+  const mount = (mode: Mode): Argv => ['mount', mode, '-t', 'ext4', '-o', OPTIONS, device, at]
   // What is mounted for writing elsewhere can only be mounted so again.
-  const modes = readOnly ? ['ro', 'rw'] : ['rw']
+  const modes = readOnly ? (['-r', '-w'] as const) : (['-w'] as const)
   await untilFree(`mounting ${device}`, modes.map(mount))
   return {
     path: at,

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { writeFileSafely } from '../../src/flash/durable-file.ts'
 import { createJournal } from '../../src/flash/journal.ts'
@@ -92,6 +93,8 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     const reader = await mountStore({ uuid, readOnly: true })
     expect(reader.path).toMatch(/^\/run\/osflash\/store-/)
     const writer = mountStore({ uuid, at })
+    // Long enough for the writer to find the other mount in its way.
+    await sleep(700)
     await reader[Symbol.asyncDispose]()
     await using store = await writer
     await writeFile(join(store.path, STORE.go), '')

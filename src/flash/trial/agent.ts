@@ -52,11 +52,12 @@ now() {
 `
 
 const CONFIRM = `
-# A read-only mount of somebody who only looks is in the way, for a moment.
+# A read-only mount of somebody who only looks is in the way, for a moment; without -w mount
+# would join it, read-only.
 mount_store() {
   mkdir -p "$STORE" || return 1
-  for _ in 1 2 3; do
-    mount -t ext4 -o noatime,nodev,nosuid,noexec "UUID=$STORE_UUID" "$STORE" 2>/dev/null &&
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+    mount -w -t ext4 -o noatime,nodev,nosuid,noexec "UUID=$STORE_UUID" "$STORE" 2>/dev/null &&
       return 0
     sleep 1
   done
