@@ -49,7 +49,7 @@ export async function bringKeys(host: Host): Promise<string> {
 }
 
 /** Writes a file of the guest, for root alone; its folder is made. */
-export async function putFile(host: Host, path: string, bytes: Uint8Array): Promise<void> {
+async function putFile(host: Host, path: string, bytes: Uint8Array): Promise<void> {
   await host.ssh(`umask 077; mkdir -p "$(dirname ${path})"; cat > ${path}`, bytes)
 }
 

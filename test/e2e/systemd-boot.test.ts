@@ -34,7 +34,8 @@ async function changeLoader(disk: string): Promise<void> {
   await writeFile(join(tree, 'loader/loader.conf'), 'default first\ntimeout 1\n')
   await writeFile(
     join(tree, 'loader/entries/first.conf'),
-    `title first\nlinux /linux\ninitrd /initrd\noptions root=UUID=${uuid} ro console=ttyS0,115200\n`,
+    `title first\nlinux /linux\ninitrd /initrd\n` +
+      `options root=UUID=${uuid} ro console=ttyS0,115200\n`,
   )
   const image = `${disk}@@${esp.offset}`
   await run(['mdeltree', '-i', image, '::/EFI'])

@@ -121,7 +121,7 @@ export interface Identity {
   readonly bootEntries: readonly string[]
 }
 
-export async function identity(host: Host): Promise<Identity> {
+async function identity(host: Host): Promise<Identity> {
   const ask = async (command: string): Promise<string> => (await host.ssh(command)).trim()
   return {
     release: await ask('. /etc/os-release; echo "$ID $VERSION_ID"'),
