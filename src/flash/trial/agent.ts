@@ -56,7 +56,7 @@ const CONFIRM = `
 # would join it, read-only.
 mount_store() {
   mkdir -p "$STORE" || return 1
-  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+  for _ in 1 2 3 4 5 6 7 8; do
     mount -w -t ext4 -o noatime,nodev,nosuid,noexec "UUID=$STORE_UUID" "$STORE" 2>/dev/null &&
       return 0
     sleep 1
