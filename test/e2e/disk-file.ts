@@ -162,19 +162,3 @@ export async function putFiles(
   }
   await debugfs(disk, partition, requests)
 }
-
-/** The bytes of a file, or null. */
-export async function readFileOf(
-  disk: string,
-  partition: Partition,
-  path: string,
-): Promise<Buffer | null> {
-  await using scratch = await makeScratch('e2e-read')
-  const to = join(scratch.path, 'file')
-  const device = `${disk}?offset=${partition.offset}`
-  await run(['debugfs', '-R', `dump ${path} ${to}`, device])
-  await using file = await open(to, 'r').catch(() => null)
-  if (file === null) return null
-  const { size } = await file.stat()
-  return readRange(file, 0, size)
-}
