@@ -19,6 +19,7 @@ import type { EfiVariables } from './efi-variables.ts'
 
 export const BOOT_ORDER = 'BootOrder'
 const BOOT_NEXT = 'BootNext'
+const BOOT_CURRENT = 'BootCurrent'
 const NUMBER_MAX = 0xffff
 
 /** `0x2a` as `002A`. */
@@ -26,17 +27,28 @@ export const entryText = (entry: number): string =>
   entry.toString(16).toUpperCase().padStart(4, '0')
 const nameOf = (entry: number): string => `Boot${entryText(entry)}`
 
+/** Bytes of BootOrder as such numbers. */
+export const orderOf = (data: Uint8Array | undefined): readonly number[] =>
+  numbersOf(data ?? new Uint8Array())
+
 /** Numbers of BootOrder, first one first. @throws OsflashError `io` */
 export const readOrder = async (variables: EfiVariables): Promise<readonly number[]> =>
-  numbersOf((await variables.read(BOOT_ORDER)) ?? new Uint8Array())
+  orderOf(await variables.read(BOOT_ORDER))
 
 /** @throws OsflashError `io`, `readback` */
 export const writeOrder = (variables: EfiVariables, order: readonly number[]): Promise<void> =>
   variables.write(BOOT_ORDER, bytesOf(order))
 
 /** What BootNext names; undefined when nothing. @throws OsflashError `io` */
-export async function readNext(variables: EfiVariables): Promise<number | undefined> {
-  const data = await variables.read(BOOT_NEXT)
+export const readNext = (variables: EfiVariables): Promise<number | undefined> =>
+  readNumber(variables, BOOT_NEXT)
+
+/** What started this system; undefined where the firmware does not say. @throws OsflashError `io` */
+export const readCurrent = (variables: EfiVariables): Promise<number | undefined> =>
+  readNumber(variables, BOOT_CURRENT)
+
+async function readNumber(variables: EfiVariables, name: string): Promise<number | undefined> {
+  const data = await variables.read(name)
   return data === undefined ? undefined : numbersOf(data)[0]
 }
 

@@ -2,7 +2,8 @@
  * UEFI: the firmware's own list says what is started.
  *
  * 1. First OS: BootNext = rescue, whose entry is also the last of BootOrder, since some firmware
- *    drops entries that are in no order. Works for every boot loader of the first OS.
+ *    drops entries that are in no order; but only behind what started this system, or a rescue
+ *    that cannot start would be all there is. Works for every boot loader of the first OS.
  * 2. Rescue: guard = the rescue is first in BootOrder; trial = BootNext names the target;
  *    confirm = the target is first, the rescue second.
  * 3. Both are the loader at the removable-media path of their own ESP, found in the GPT of their
@@ -19,6 +20,8 @@ import {
   ensureEntry,
   entryText,
   findEntry,
+  orderOf,
+  readCurrent,
   readNext,
   readOrder,
   removeEntry,
@@ -76,7 +79,7 @@ export function uefiFirstOsBoot({ stageDisk, folder }: UefiFirstOsOptions): Firs
         kind: 'boot-next',
         // The stage may hold something else by the time this is used.
         esp: file.esp.guid,
-        hadOrder: (await variables.read(BOOT_ORDER)) !== undefined,
+        order: orderText(await variables.read(BOOT_ORDER)),
         next: (await readNext(variables)) ?? null,
         // One of an earlier run is not ours to remove.
         entry: (await findEntry(variables, file)) ?? null,
@@ -84,36 +87,70 @@ export function uefiFirstOsBoot({ stageDisk, folder }: UefiFirstOsOptions): Firs
     },
     arm: async () => {
       const entry = await ensureEntry(variables, await rescue(), RESCUE_NAME)
-      const order = await readOrder(variables)
-      if (!order.includes(entry)) await writeOrder(variables, [...order, entry])
+      await putLast(variables, entry)
       await writeNext(variables, entry)
       if (!(await isArmed())) throw notKept('BootNext')
+      if ((await readOrder(variables))[0] !== entry) return
+      await takeOut(variables, entry)
+      throw putsFirst()
     },
     isArmed,
     disarm: (backup) => disarm(variables, backup),
   }
 }
 
+/** Behind what started this system; in no order when that is in none. */
+async function putLast(variables: EfiVariables, entry: number): Promise<void> {
+  const current = await readCurrent(variables)
+  const order = await readOrder(variables)
+  const others = order.filter((other) => other !== entry)
+  const hasCurrent = current !== undefined && others.includes(current)
+  const wanted = hasCurrent ? [...others, entry] : others
+  if (order.length > 0) await setOrder(variables, wanted)
+}
+
+async function takeOut(variables: EfiVariables, entry: number): Promise<void> {
+  if ((await readNext(variables)) === entry) await writeNext(variables, undefined)
+  const order = await readOrder(variables)
+  const others = order.filter((other) => other !== entry)
+  if (others.length < order.length) await setOrder(variables, others)
+  await removeEntry(variables, entry)
+}
+
+/** A variable without data is none. */
+const setOrder = (variables: EfiVariables, order: readonly number[]): Promise<void> =>
+  order.length === 0 ? variables.remove(BOOT_ORDER) : writeOrder(variables, order)
+
 async function disarm(variables: EfiVariables, backup: ArmBackup): Promise<void> {
-  const { esp, hadOrder, next, entry: before } = parseBackup(backup)
+  const { esp, order: bytesBefore, next, entry: before } = parseBackup(backup)
   const entry = await findEntry(variables, { esp: { guid: esp }, path: LOADER })
   const now = await readNext(variables)
   // Another BootNext is somebody else's wish.
   if (now === undefined || now === entry) await writeNext(variables, next)
-  if (entry === undefined || entry === before) return
+  const others = (numbers: readonly number[]) => numbers.filter((number) => number !== entry)
   const order = await readOrder(variables)
-  const others = order.filter((number) => number !== entry)
-  if (others.length === 0 && !hadOrder) await variables.remove(BOOT_ORDER)
-  else if (others.length < order.length) await writeOrder(variables, others)
-  await removeEntry(variables, entry)
+  const isOnlyOurs = others(order).join() === others(orderOf(bytesBefore)).join()
+  if (isOnlyOurs && bytesBefore === undefined) await variables.remove(BOOT_ORDER)
+  else if (isOnlyOurs && bytesBefore !== undefined) await variables.write(BOOT_ORDER, bytesBefore)
+  else if (entry !== before && others(order).length < order.length) {
+    await setOrder(variables, others(order))
+  }
+  if (entry !== undefined && entry !== before) await removeEntry(variables, entry)
 }
 
-function parseBackup({ kind, esp, hadOrder, next, entry }: ArmBackup) {
+const orderText = (bytes: Uint8Array | undefined): string | null =>
+  bytes === undefined ? null : Buffer.from(bytes).toString('hex')
+
+function parseBackup({ kind, esp, order, next, entry }: ArmBackup) {
   const isNumber = (value: unknown): value is number | null =>
     value === null || typeof value === 'number'
-  const isKnown = kind === 'boot-next' && typeof esp === 'string' && typeof hadOrder === 'boolean'
-  if (isKnown && isNumber(next) && isNumber(entry)) {
-    return { esp, hadOrder, next: next ?? undefined, entry: entry ?? undefined }
+  const isOrder = (value: unknown): value is string | null =>
+    value === null || typeof value === 'string'
+  if (kind === 'boot-next' && typeof esp === 'string' && isOrder(order)) {
+    if (isNumber(next) && isNumber(entry)) {
+      const bytes = order === null ? undefined : Uint8Array.from(Buffer.from(order, 'hex'))
+      return { esp, order: bytes, next: next ?? undefined, entry: entry ?? undefined }
+    }
   }
   throw new OsflashError('format', 'reading what the firmware held before arming: it is damaged', {
     hints: ['efibootmgr -N takes BootNext away'],
@@ -201,8 +238,7 @@ async function putBehind(variables: EfiVariables, entry: number): Promise<void> 
   const order = await readOrder(variables)
   if (order[0] !== entry) return
   const others = order.filter((other) => other !== entry)
-  if (others.length === 0) await variables.remove(BOOT_ORDER)
-  else await writeOrder(variables, [...others, entry])
+  await setOrder(variables, others.length === 0 ? [] : [...others, entry])
 }
 
 /**
@@ -212,15 +248,7 @@ async function putBehind(variables: EfiVariables, entry: number): Promise<void> 
 export async function removeRescueEntry({ stageDisk, folder }: UefiFirstOsOptions): Promise<void> {
   const variables = efiVariables(folder)
   const entry = await findEntry(variables, { esp: await readEsp(await stageDisk()), path: LOADER })
-  if (entry === undefined) return
-  if ((await readNext(variables)) === entry) await writeNext(variables, undefined)
-  const order = await readOrder(variables)
-  if (order.includes(entry))
-    await writeOrder(
-      variables,
-      order.filter((other) => other !== entry),
-    )
-  await removeEntry(variables, entry)
+  if (entry !== undefined) await takeOut(variables, entry)
 }
 
 /**
@@ -240,6 +268,13 @@ export async function checkFirmware(folder?: string): Promise<void> {
     })
   }
   await checkBootVariables(variables)
+}
+
+function putsFirst(): OsflashError {
+  const why = 'the firmware puts it first in BootOrder'
+  return new OsflashError('refused', `arming the rescue: ${why}`, {
+    hints: ["the firmware's setup may say what becomes of new entries"],
+  })
 }
 
 function notKept(name: string): OsflashError {

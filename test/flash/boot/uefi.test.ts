@@ -34,6 +34,7 @@ const TARGET = '22222222-0000-4000-8000-000000000002'
 const FIRMWARE = {
   Boot0000: '0100000004000000' + '7fff0400',
   Boot0001: '0100000004004400' + '0000' + '7fff0400',
+  BootCurrent: '0100',
   BootOrder: '01000000',
   Timeout: '0300',
 }
@@ -119,12 +120,38 @@ test('a BootNext and an entry that were there before are there again', async () 
   expect(await one.snapshot()).toEqual(before)
 })
 
-test('a firmware without any order gets one, and loses it again', async () => {
-  const one = await host({ Timeout: '0300' })
+test.each([
+  ['no order', { Timeout: '0300' }],
+  ['an order without what started this system', { ...FIRMWARE, BootCurrent: '0900' }],
+  ['a firmware that does not say what it started', { Boot0000: '00', BootOrder: '0000' }],
+])('%s: the rescue is next, but in no order', async (_, variables) => {
+  const one = await host(variables)
+  const before = await one.snapshot()
+  const backup = await one.first.backup()
+  const order = await one.read('BootOrder').catch(() => undefined)
+  await one.first.arm()
+  expect(await one.first.isArmed()).toBe(true)
+  expect(await one.read('BootOrder').catch(() => undefined)).toBe(order)
+  expect(await one.boot.hasGuard()).toBe(false)
+  await one.first.disarm(backup)
+  expect(await one.snapshot()).toEqual(before)
+})
+
+test.each([
+  ['0200', '', { BootOrder: '0200' }],
+  ['0100', '010000000200', { BootOrder: '020001000000' }],
+  ['0100', '010000000200', { BootOrder: '010002000000' }],
+])('an old entry of the stage is never first (current %s)', async (current, wanted, held) => {
+  const one = await host({ ...FIRMWARE, BootCurrent: current })
+  // Entry 2, in the place where an earlier run or the firmware put it.
+  await one.first.arm()
+  await unlink(join(one.folder, `BootNext-${GLOBAL}`))
+  await efiVariables(one.folder).write('BootOrder', Buffer.from(held.BootOrder, 'hex'))
   const before = await one.snapshot()
   const backup = await one.first.backup()
   await one.first.arm()
-  expect(await one.read('BootOrder')).toBe('070000000000')
+  const order = await one.read('BootOrder').catch(() => '07000000')
+  expect(order).toBe(`07000000${wanted}`)
   await one.first.disarm(backup)
   expect(await one.snapshot()).toEqual(before)
 })
