@@ -22,7 +22,7 @@ import {
 } from './operator.ts'
 
 /** Generous: two cores, and TCG; a scenario ends by its own timeout. */
-export const LIMIT = { boot: 240, staging: 420, away: 240, flash: 480, confirm: 240 } as const
+export const LIMIT = { boot: 420, staging: 900, away: 420, flash: 900, confirm: 420 } as const
 
 export interface Watcher {
   /** Called when something happened. */
