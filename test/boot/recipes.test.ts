@@ -192,7 +192,7 @@ test.each([
   ['GPT, btrfs, swap', 'uefi', 'btrfs', [`disk.partitions=${withRoot('btrfs')}`]],
   ['GPT, xfs, swap', 'bios', 'xfs', [`disk.partitions=${withRoot('xfs')}`, FOR_XFS]],
   ['sectors of 4,096 bytes', 'uefi', 'ext4', ['firmware=[uefi]', `disk=${LARGE_SECTORS}`]],
-] as const)('%s boots under %s', async (name, firmware, root, set) => {
+] as const)('layout: %s boots under %s', async (name, firmware, root, set) => {
   const sectorBytes = name.startsWith('sectors') ? 4096 : 512
   const tarball = await sharedRoot()
   const folder = join(scratch.path, name.replaceAll(/\W+/g, '-'))
