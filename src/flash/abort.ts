@@ -6,21 +6,26 @@
  * 2. The boot configuration becomes byte-identical to what was saved before arming.
  * 3. The secrets on the store are erased, and an operator's GO and HOLD are forgotten.
  * 4. The journal says `aborted`; one that cannot be read is removed, so that apply can begin anew.
- * 5. What the first OS remembers goes last: a cut before that leaves something to abort again.
+ * 5. The stage becomes blank: its rescue has the host's keys, and must not start.
+ * 6. What the first OS remembers goes last: a cut before that leaves something to abort again.
+ *
+ * Not promised: a blank stage where the plan on the store cannot be read.
  */
 import { join } from 'node:path'
 import { OsflashError } from '../errors.ts'
+import { run } from '../system/run.ts'
 import { readBackup } from './arm-backup.ts'
+import { makeBlank } from './blank-stage.ts'
 import type { FirstOsBoot } from './boot/method.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
 import { openJournal } from './journal.ts'
 import type { Notify } from './notify.ts'
-import { FIRST_OS, STORE, STORE_MOUNT } from './places.ts'
+import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import type { State } from './states.ts'
-import { isStoreMissing, mountStore, readPlan } from './store.ts'
+import { isStoreMissing, mountStore, readPlan, type Store } from './store.ts'
 import { findStore } from './systems.ts'
 
 const ABORTABLE: readonly State[] = [
@@ -57,19 +62,32 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
     if (!isUnfilled) throw error
     await resolveDisk(found.stage, { tableId: 'ignore' })
   })
-  if (mounted !== undefined) {
-    await using store = mounted
-    await undo(store.path, options, found.planDigest)
+  if (mounted !== undefined) await undoAndBlank(mounted, options, found.planDigest)
+  if (found.planDigest !== undefined) {
+    await removeFileSafely(join(root, stageCheckpoint(found.planDigest)))
   }
   await removeFileSafely(join(root, FIRST_OS.run))
   return true
 }
 
+async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: string): Promise<void> {
+  let plan: FlashPlan | undefined
+  {
+    await using store = mounted
+    plan = await undo(store.path, options, digest)
+  }
+  if (plan === undefined) return
+  // One that a killed run left mounted: nobody else is at it, the caller has the lock.
+  await run(['umount', '-q', mounted.path], { statuses: [0, 1, 32] })
+  await makeBlank(plan)
+}
+
+/** @returns the plan; absent when it cannot be read */
 async function undo(
   store: string,
   { makeBoot, notifier }: AbortOptions,
   digest?: string,
-): Promise<void> {
+): Promise<FlashPlan | undefined> {
   const journal = await openJournal(store, { system: 'first-os' }).catch((error: unknown) => {
     if (error instanceof OsflashError && error.code === 'format') return undefined
     throw error
@@ -88,9 +106,10 @@ async function undo(
   } else if (state !== undefined && state !== 'preflight') await journal.write({ state: 'aborted' })
   await removeFileSafely(join(store, STORE.armBackup))
   // Without a plan nobody is known who wants to be told; everything is undone all the same.
-  const plan = await readPlan(store).catch(() => undefined)
+  const plan = await readPlan(store, digest).catch(() => undefined)
   const record = journal?.current
   if (plan !== undefined && record?.state === 'aborted') await notifier?.(plan)(record)
+  return plan
 }
 
 function tooLate(why: string): OsflashError {

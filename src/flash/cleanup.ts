@@ -4,18 +4,13 @@
  * 1. Only in the target, and only when it is confirmed: until then the stage is the way back.
  * 2. The stage's boot entry goes first (UEFI), so that the firmware starts nothing half blank.
  * 3. The disk is found again by what it is, and must be the one that holds this store.
- * 4. Secrets are overwritten, then the whole rescue (it has the host's keys), and last both ends
- *    of the disk and the start of the store: a cut before that leaves something to clean up.
+ * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
  * 5. The agent's files go; its settings last.
- *
- * Not promised: that the packed target in the middle of the store is overwritten; it is encrypted.
  */
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { OsflashError } from '../errors.ts'
-import { run } from '../system/run.ts'
-import { MIB } from '../units.ts'
-import { lookAtTarget, openTarget } from '../unpack/target.ts'
+import { makeBlank } from './blank-stage.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
@@ -24,9 +19,6 @@ import { STORE_MOUNT, TARGET } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import { mountStore, readPlan, type Store } from './store.ts'
 import { findStore } from './systems.ts'
-
-/** Tables, their copies, and what RAID and LVM write lie within this distance of the ends. */
-const END_BYTES = 4 * MIB
 
 export interface CleanupOptions {
   /** Throws when the operator does not want it. */
@@ -57,8 +49,6 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
     await eraseSecrets(store.path)
   }
   await makeBlank(plan)
-  // Where there is no partx, the next start of the host forgets them.
-  await run(['partx', '--delete', disk], { statuses: [0, 1] }).catch(() => undefined)
   const { program, confirm, agent, unit, sector0, settings } = TARGET
   for (const path of [unit, agent, confirm, sector0, program, settings]) {
     await removeFileSafely(join(root, path))
@@ -79,24 +69,6 @@ async function stageOf(store: Store, plan: FlashPlan): Promise<string> {
   const name = basename(await realpath(disk))
   if (basename(node) === name || basename(dirname(node)) === name) return disk
   throw refused(`the store is on ${store.device}, the stage of the plan is ${disk}`)
-}
-
-async function makeBlank({ stage, store }: FlashPlan): Promise<void> {
-  const path = await resolveDisk(stage, { tableId: 'ignore' })
-  const options = { path, leastBytes: 0, overwrite: true, resume: false }
-  await using target = await openTarget(options, await lookAtTarget(options), false)
-  const endOf = (offset: number): number => Math.min(target.bytes, offset)
-  const rescueEnd = endOf(store.offset)
-  const first = Math.min(MIB, rescueEnd)
-  await target.zero(first, rescueEnd - first)
-  await target.sync()
-  const last = Math.max(0, target.bytes - END_BYTES)
-  await target.zeroAll([
-    { offset: rescueEnd, length: endOf(store.offset + END_BYTES) - rescueEnd },
-    { offset: last, length: target.bytes - last },
-    { offset: 0, length: first },
-  ])
-  await target.sync()
 }
 
 function refused(why: string): OsflashError {

@@ -46,7 +46,7 @@ export const STORE = {
 } as const
 
 /** What is erased after confirmation. */
-export const SECRETS = [STORE.sessionKey, STORE.carry] as const
+export const SECRETS = [STORE.sessionKey, `${STORE.sessionKey}.new`, STORE.carry] as const
 
 /** Absolute paths in the first OS. */
 export const FIRST_OS = {
@@ -56,6 +56,10 @@ export const FIRST_OS = {
   /** `RunFacts` (systems.ts) as JSON: there while a replacement is under way. */
   run: '/var/lib/osflash/run.json',
 } as const
+
+/** How far the unpacking of the rescue of one plan is. @param digest of the plan */
+export const stageCheckpoint = (digest: string): string =>
+  `${FIRST_OS.checkpoint}.${digest.slice(0, 16)}`
 
 /** Absolute paths in the rescue's root. */
 export const RESCUE = {

@@ -5,7 +5,7 @@ import { abortRun } from '../../src/flash/abort.ts'
 import { firstOsBoot } from '../../src/flash/boot/first-os.ts'
 import type { ArmBackup } from '../../src/flash/boot/method.ts'
 import { openJournal } from '../../src/flash/journal.ts'
-import { FIRST_OS, STORE } from '../../src/flash/places.ts'
+import { FIRST_OS, STORE, stageCheckpoint } from '../../src/flash/places.ts'
 import { armRescue } from '../../src/flash/stage/arm.ts'
 import { NEXT, type State } from '../../src/flash/states.ts'
 import { readStatus } from '../../src/flash/status.ts'
@@ -30,6 +30,10 @@ const isUnderWay = ({ root }: HostFixture): Promise<boolean> =>
     () => false,
   )
 
+/** Nothing of the rescue, the store or a table is left. */
+const isBlank = async ({ file }: HostFixture): Promise<boolean> =>
+  (await readFile(file)).every((byte) => byte === 0)
+
 const stateOf = ({ inStore }: HostFixture) =>
   inStore(async (path) => (await openJournal(path, { system: 'rescue' })).current?.state)
 
@@ -51,10 +55,7 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     expect(await abortRun({ root: host.root, makeBoot: bootOf(disarmed) })).toBe(true)
     expect(disarmed).toEqual([BACKUP])
     expect(await isUnderWay(host)).toBe(false)
-    expect(await stateOf(host)).toBe('aborted')
-    const left = await host.inStore((path) => readdir(path))
-    const gone = [STORE.sessionKey, STORE.carry, STORE.go, STORE.armBackup]
-    for (const name of gone) expect(left).not.toContain(name)
+    expect(await isBlank(host)).toBe(true)
     expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(false)
   })
 
@@ -143,6 +144,31 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     const disarmed: ArmBackup[] = []
     await abortRun({ root: host.root, makeBoot: bootOf(disarmed) })
     expect(disarmed).toEqual([BACKUP])
-    expect(await stateOf(host)).toBeUndefined()
+    expect(await isBlank(host)).toBe(true)
+  })
+
+  test('a stage in use is undone all the same, and blank at the next try', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'staged' })
+    await host.inStore(async (path) => {
+      await writeFile(join(path, STORE.sessionKey), 'secret')
+      await expect(abortRun({ root: host.root, makeBoot: neverBoot })).rejects.toMatchObject({
+        code: 'refused',
+        message: expect.stringContaining('in use'),
+      })
+      expect(await readdir(path)).not.toContain(STORE.sessionKey)
+    })
+    expect(await stateOf(host)).toBe('aborted')
+    expect(await isUnderWay(host)).toBe(true)
+    expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(true)
+    expect(await isBlank(host)).toBe(true)
+    expect(await isUnderWay(host)).toBe(false)
+  })
+
+  test('how far the rescue was unpacked is forgotten, for the stage is blank', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'staging' })
+    const path = join(host.root, stageCheckpoint(host.digest))
+    await writeFile(path, '{}')
+    await abortRun({ root: host.root, makeBoot: neverBoot })
+    await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 })

@@ -20,10 +20,18 @@ import type { CheckSignatures } from '../../unpack/image.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
 import { type CapturedCarry, writeCarry } from '../carry/capture.ts'
 import { writeFileSafely } from '../durable-file.ts'
+import { eraseSecrets } from '../erase.ts'
 import { partitionPath, resolveDisk } from '../host/disks.ts'
 import { createJournal, type Journal, openJournal } from '../journal.ts'
 import type { Notify } from '../notify.ts'
-import { FIRST_OS, SEQUENCES, STORE, STORE_LABEL, STORE_TYPE_GUID } from '../places.ts'
+import {
+  FIRST_OS,
+  SEQUENCES,
+  STORE,
+  STORE_LABEL,
+  STORE_TYPE_GUID,
+  stageCheckpoint,
+} from '../places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
 import type { ReadyImage } from '../plan/preflight.ts'
 import { makeStore, mountStore, type Store } from '../store.ts'
@@ -97,7 +105,7 @@ async function makeStage(input: StageInput, digest: string, storeUuid: string): 
     overwrite: true,
     resume: true,
     verify: true,
-    checkpointPath: `${FIRST_OS.checkpoint}.${digest.slice(0, 16)}`,
+    checkpointPath: stageCheckpoint(digest),
     emit,
     ...(signal === undefined ? {} : { signal }),
   })
@@ -140,6 +148,8 @@ async function fillStore(store: Store, input: StageInput): Promise<void> {
   if (sequences !== undefined) {
     await writeFileSafely(join(store.path, STORE.sequences), sequences, 0o600)
   }
+  // What is only replaced stays readable in blocks that are free.
+  await eraseSecrets(store.path)
   await writeCarry(join(store.path, STORE.carry), carry)
   await storeImage(store.path, {
     source: target.source,

@@ -1,0 +1,44 @@
+/**
+ * The stage disk blank again: nothing on it starts, and no secret of the host is left in a rescue.
+ *
+ * 1. The disk is found again by what it is.
+ * 2. The whole rescue is overwritten first (it has the host's keys), and last both ends of the
+ *    disk and the start of the store: a cut before that leaves something to begin again with.
+ * 3. The kernel forgets the partitions.
+ *
+ * Not promised: that the packed target in the middle of the store is overwritten; it is encrypted.
+ * Secrets of the store are erased before (erase.ts).
+ */
+import { run } from '../system/run.ts'
+import { MIB } from '../units.ts'
+import { lookAtTarget, openTarget } from '../unpack/target.ts'
+import { resolveDisk } from './host/disks.ts'
+import type { FlashPlan } from './plan/plan.ts'
+
+/** Tables, their copies, and what RAID and LVM write lie within this distance of the ends. */
+const END_BYTES = 4 * MIB
+
+/** May be called again. @throws OsflashError `refused` when the disk is in use or gone, `io` */
+export async function makeBlank({ stage, store }: Pick<FlashPlan, 'stage' | 'store'>) {
+  const path = await resolveDisk(stage, { tableId: 'ignore' })
+  await overwrite(path, store.offset)
+  // Where there is no partx, the next start of the host forgets them.
+  await run(['partx', '--delete', path], { statuses: [0, 1] }).catch(() => undefined)
+}
+
+async function overwrite(path: string, storeOffset: number): Promise<void> {
+  const options = { path, leastBytes: 0, overwrite: true, resume: false }
+  await using target = await openTarget(options, await lookAtTarget(options), false)
+  const endOf = (offset: number): number => Math.min(target.bytes, offset)
+  const rescueEnd = endOf(storeOffset)
+  const first = Math.min(MIB, rescueEnd)
+  await target.zero(first, rescueEnd - first)
+  await target.sync()
+  const last = Math.max(0, target.bytes - END_BYTES)
+  await target.zeroAll([
+    { offset: rescueEnd, length: endOf(storeOffset + END_BYTES) - rescueEnd },
+    { offset: last, length: target.bytes - last },
+    { offset: 0, length: first },
+  ])
+  await target.sync()
+}
