@@ -14,11 +14,17 @@ import { dirname, join } from 'node:path'
 import { errnoOf, ioError } from '../errors.ts'
 import { MIB } from '../units.ts'
 import { syncFolder } from './durable-file.ts'
-import { SECRETS } from './places.ts'
+import { SECRETS, STORE } from './places.ts'
 
 /** Erases what `SECRETS` names; gone already is fine. @throws OsflashError `io` */
 export async function eraseSecrets(storePath: string): Promise<void> {
   for (const name of SECRETS) await erase(join(storePath, name))
+}
+
+/** Before another key takes its place, which would leave it readable. @throws OsflashError `io` */
+export async function eraseSessionKey(storePath: string): Promise<void> {
+  const { sessionKey } = STORE
+  for (const name of [sessionKey, `${sessionKey}.new`]) await erase(join(storePath, name))
 }
 
 /**

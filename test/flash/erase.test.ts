@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { erase, eraseSecrets } from '../../src/flash/erase.ts'
+import { erase, eraseSecrets, eraseSessionKey } from '../../src/flash/erase.ts'
 import { STORE } from '../../src/flash/places.ts'
 import { makeScratch } from '../../src/system/scratch.ts'
 
@@ -14,12 +14,22 @@ async function store(): Promise<string> {
 test('erases the session key and the carry, and nothing else', async () => {
   const folder = await store()
   await writeFile(join(folder, STORE.sessionKey), 'f'.repeat(64))
+  await writeFile(join(folder, `${STORE.sessionKey}.new`), 'of a write that was cut')
   await mkdir(join(folder, STORE.carry, 'ssh'), { recursive: true })
   await writeFile(join(folder, STORE.carry, 'ssh/ssh_host_ed25519_key'), 'secret')
   await writeFile(join(folder, STORE.carry, 'empty'), '')
   await writeFile(join(folder, STORE.plan), 'plan')
   await eraseSecrets(folder)
   expect(await readdir(folder)).toEqual([STORE.plan])
+})
+
+test('erases the session key alone, and what a cut write of it left', async () => {
+  const folder = await store()
+  await writeFile(join(folder, STORE.sessionKey), 'f'.repeat(64))
+  await writeFile(join(folder, `${STORE.sessionKey}.new`), 'f')
+  await mkdir(join(folder, STORE.carry))
+  await eraseSessionKey(folder)
+  expect(await readdir(folder)).toEqual([STORE.carry])
 })
 
 test('is safe to repeat, and where there was nothing', async () => {

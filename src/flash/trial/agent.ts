@@ -14,7 +14,7 @@
  * Runs in dash and busybox ash, with dd, od, sed, find, mount, ip, ping or ssh-keyscan, and
  * ssh-keygen. Not promised: going back when the kernel hangs; that is the watchdog's.
  */
-import { STORE, TARGET } from '../places.ts'
+import { SECRETS, STORE, TARGET } from '../places.ts'
 import { AGENT_BOOT } from './agent-boot.ts'
 import { AGENT_CHECKS } from './agent-checks.ts'
 import { SAVED_SUFFIX, TRIAL_WORDS } from './command-line.ts'
@@ -94,7 +94,7 @@ write_confirmed() {
 
 # Overwritten first: a removed file stays readable on the disk.
 erase_secrets() {
-  for secret in ${STORE.sessionKey} ${STORE.carry}; do
+  for secret in ${SECRETS.join(' ')}; do
     [ -e "$STORE/$secret" ] || continue
     find "$STORE/$secret" -type f -exec sh -c 'for file do
       size=$(wc -c <"$file") || exit 1
