@@ -69,7 +69,9 @@ const REFUSALS: readonly Refusal[] = [
   },
   {
     what: 'a network that cannot be carried',
-    before: 'ip link add bridge9 type bridge; ip addr add 10.9.0.1/24 dev bridge9; sleep 1',
+    before:
+      'ip link add bridge9 type bridge; ip addr add 10.9.0.1/24 dev bridge9; ' +
+      'ip link set bridge9 up; sleep 1',
     after: 'ip link del bridge9',
     says: /bridge9/,
   },
@@ -106,7 +108,7 @@ test('each refusal: its status, one line, and nothing changed', async () => {
   for (const refusal of REFUSALS) {
     const { what, options = {}, target, status = 3, says } = refusal
     const own = target === undefined ? {} : { target: await offer(target) }
-    const command = commandLine('apply', { yes: '' }, images, own, options)
+    const command = commandLine('apply', { yes: '', 'no-reboot': '' }, images, own, options)
     const undone = `${refusal.before ?? ':'}; ${command}; status=$?; ${refusal.after ?? ':'}`
     const outcome = await host.outcome(`${undone}; exit $status`)
     const said = outcome.stderr.split('\n').filter((line) => /^osflash: error: /.test(line))

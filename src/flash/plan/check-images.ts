@@ -121,6 +121,14 @@ const STORE_SPARE_PERCENT = 5
  * @throws OsflashError `refused` when the rescue or the store does not fit
  */
 export function checkStageFits(rescue: Manifest, stage: Disk, packedBytes: number): DiskRange {
+  const least = rescue.disk?.minimumBytes ?? 0
+  if (stage.bytes < least) {
+    throw refused(
+      `checking the stage ${stage.path}: it has ${formatBytes(stage.bytes)}, ` +
+        `the rescue alone needs ${formatBytes(least)}`,
+      'name a larger disk with --stage',
+    )
+  }
   planDisk(rescue, [], { bytes: stage.bytes, sectorBytes: stage.sectorBytes })
   if (rescue.disk === undefined) throw new RangeError('checked before: the rescue is a disk')
   const store = appendedRange(rescue.disk, stage.bytes)

@@ -119,7 +119,8 @@ describe('an image and the disks', () => {
 
   it('refuse a stage that the rescue alone does not fit', () => {
     const tiny = disk('vdb', { bytes: 512 * MIB })
-    expect(refusal(() => checkStageFits(rescue, tiny, 1)).code).toBe('refused')
+    const error = refusal(() => checkStageFits(rescue, tiny, 1))
+    expect(error.message).toMatch(/^checking the stage .*: it has 512 MiB, the rescue alone needs/)
   })
 })
 
