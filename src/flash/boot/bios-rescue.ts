@@ -36,7 +36,7 @@ import { guardTarget } from './guarded-target.ts'
 import type { ConfirmSettings, RescueBoot } from './method.ts'
 import { readPiece, writeOnce } from './one-write.ts'
 import { TRIAL_VARIABLE } from './stage-config.ts'
-import { checkEdd, parseStageDrive } from './stage-drive.ts'
+import { checkEdd, checkFirstDrive, parseStageDrive } from './stage-drive.ts'
 
 export interface BiosRescueOptions {
   /** Finds the disk that is replaced, by its identity; called before each act. */
@@ -160,6 +160,8 @@ async function check(options: BiosRescueOptions): Promise<Seen> {
   await sizeOf(seen.disk)
   const drive = driveOf(seen, options.commandLine)
   makeGuardCode(seen, drive)
+  // A guard is started by what it stands on.
+  if (guardedDrive(seen.diskSector0, seen) === undefined) checkFirstDrive(options.commandLine)
   const lba = coreLbaOf(seen)
   checkCoreSector(await readSector(seen.stage, lba), lba)
   const mbrSignature = Buffer.from(seen.sector0).readUInt32LE(BOOT_CODE_BYTES)

@@ -12,6 +12,7 @@
  */
 import { changeGrubEnvironment, parseGrubEnvironment } from '../../format/grub-environment.ts'
 import { type KernelEntry, loadOrReboot } from './grub-words.ts'
+import { FIRST_PARAMETER } from './stage-drive.ts'
 
 export const RESCUE_ENTRY = 'osflash-rescue'
 const NEXT_ENTRY = 'next_entry'
@@ -65,6 +66,9 @@ export interface RescueEntry extends KernelEntry {
   readonly rootUuid: string
 }
 
+/** Quoted: GRUB splits what a bare variable holds. Its parentheses are those of a value. */
+const FIRST = `${FIRST_PARAMETER}="$prefix"`
+
 /** The lines that custom.cfg gets. @throws OsflashError `refused` when GRUB cannot be told */
 export function rescueEntry(entry: RescueEntry): string {
   const body = `insmod part_gpt
@@ -74,7 +78,7 @@ insmod search_fs_uuid
 insmod linux
 echo "osflash: armed"
 if search --no-floppy --fs-uuid --set=root ${entry.rootUuid}; then
-${loadOrReboot(entry)}fi
+${loadOrReboot(entry, [FIRST])}fi
 reboot
 `
   const lines = body.split('\n').map((line) => (line === '' ? '' : `  ${line}`))

@@ -41,9 +41,16 @@ function rescueCommandLine(commandLine: string): string {
 /** Seconds in which a person at the console can read why. */
 const READ_SECONDS = 5
 
-/** GRUB commands that start the kernel of `$root`, or reboot; nothing comes after them. */
-export function loadOrReboot({ kernel, initrd, commandLine }: KernelEntry): string {
-  const words = `${rescueCommandLine(commandLine)} ${STAGE_PARAMETER}=$root`
+/**
+ * GRUB commands that start the kernel of `$root`, or reboot; nothing comes after them.
+ * @param more words for the kernel in GRUB's language, not quoted here
+ */
+export function loadOrReboot(
+  { kernel, initrd, commandLine }: KernelEntry,
+  more: readonly string[] = [],
+): string {
+  const stage = `${STAGE_PARAMETER}=$root`
+  const words = [rescueCommandLine(commandLine), ...more, stage].join(' ')
   const load =
     initrd === undefined
       ? 'boot'

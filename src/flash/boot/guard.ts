@@ -127,6 +127,14 @@ export function guardedSector(sector0: Uint8Array, guardCode: Uint8Array): Uint8
 export const hasSignature = (sector0: Uint8Array): boolean =>
   BOOT_SIGNATURE.every((byte, i) => sector0[BOOT_SIGNATURE_AT + i] === byte)
 
+/** Whether a sector 0 is GRUB's and takes the core image from the disk that the BIOS starts. */
+export function isStartedByBios(sector0: Uint8Array): boolean {
+  const bytes = Buffer.from(sector0)
+  const isGrub = bytes.toString('latin1', NAME_AT, NAME_AT + 4) === 'GRUB'
+  const drive = bytes[DRIVE_AT]
+  return isGrub && hasSignature(bytes) && (drive === DRIVE_STARTED || drive === FIRST_DRIVE)
+}
+
 function refused(why: string, hints: readonly string[]): OsflashError {
   return new OsflashError('refused', `making the guard: ${why}`, { hints })
 }

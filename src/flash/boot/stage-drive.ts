@@ -3,8 +3,10 @@
  *
  * 1. GRUB puts its own name of the rescue's partition on the kernel's command line:
  *    `osflash.stage=hd1,gpt3`. Its hdN is BIOS drive 0x80 + N, exactly.
- * 2. Names of GRUB's own disk drivers (`ahci0`, `usb0`) say nothing about the BIOS: refused.
- * 3. Where the kernel asked the BIOS too (/sys/firmware/edd), it must not say otherwise.
+ * 2. The entry in the first OS's GRUB puts that GRUB's folder there too:
+ *    `osflash.first=(hd0,gpt2)/boot/grub`. hd0 is the disk that the BIOS starts.
+ * 3. Names of GRUB's own disk drivers (`ahci0`, `usb0`) say nothing about the BIOS: refused.
+ * 4. Where the kernel asked the BIOS too (/sys/firmware/edd), it must not say otherwise.
  */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -31,6 +33,27 @@ export function parseStageDrive(commandLine: string): number {
       data: { stage: seen },
       hints: ["the first OS's GRUB must read disks through the BIOS (no ahci or usb modules)"],
     },
+  )
+}
+
+export const FIRST_PARAMETER = 'osflash.first'
+
+/**
+ * That the BIOS starts the disk with the first OS's GRUB, where the guard will be.
+ * @param commandLine text of /proc/cmdline
+ * @throws OsflashError `refused`
+ */
+export function checkFirstDrive(commandLine: string): void {
+  const name = `${FIRST_PARAMETER}=`
+  const values = commandLine
+    .split(/\s+/)
+    .flatMap((word) => (word.startsWith(name) ? word.slice(name.length) : []))
+  const seen = values.join(' and ') || 'nothing'
+  if (values.length > 0 && values.every((value) => /^"?\(hd0,/.test(value))) return
+  throw new OsflashError(
+    'refused',
+    `finding the disk that the BIOS starts: the first OS's GRUB lies in ${seen}, not on hd0`,
+    { data: { first: seen }, hints: ["put the disk that is replaced first in the BIOS's setup"] },
   )
 }
 

@@ -3,17 +3,29 @@
  *
  * 1. BIOS: the first OS's GRUB must understand it (boot/grub-arm.ts), and must be able to write
  *    its environment block: a plain partition with a file system that GRUB writes to in place.
- * 2. UEFI: NVRAM takes a variable, whatever the boot loader is.
+ * 2. BIOS: it starts --disk, as far as its and the stage's sector 0 tell; GRUB itself says more
+ *    once it starts the rescue (boot/stage-drive.ts).
+ * 3. UEFI: NVRAM takes a variable, whatever the boot loader is.
  *
- * Reads only, but for the variable of 2, which is deleted again.
+ * Reads only, but for the variable of 3, which is deleted again.
  */
 import { OsflashError } from '../../errors.ts'
+import { BOOT_CODE_BYTES } from '../../format/gpt.ts'
 import { readGrubTexts } from '../boot/bios-first-os.ts'
 import { type GrubTexts, grubRefusals } from '../boot/grub-arm.ts'
+import { hasSignature, isStartedByBios, SECTOR_BYTES } from '../boot/guard.ts'
+import { readPiece } from '../boot/one-write.ts'
 import type { Disk } from '../host/disk-identity.ts'
 import type { HostFacts } from '../host/host.ts'
 import { disksOfMount, isOnPlainDevice, mountOf } from '../host/mounts.ts'
 import type { FlashPlan } from './plan.ts'
+
+/** What a BIOS would start of a disk. */
+export interface StartSector {
+  readonly path: string
+  /** 512 octets. */
+  readonly sector0: Uint8Array
+}
 
 /** What stands in the GRUB folder of the first OS, and on what. */
 export interface GrubFacts {
@@ -73,6 +85,34 @@ export function checkGrub(grub: GrubFacts | undefined, disk: Disk): asserts grub
   if (why !== undefined) {
     throw refused(`${what}: ${why}`, 'update-grub or grub-mkconfig writes what is needed')
   }
+}
+
+/** @throws OsflashError `io` */
+export const readStartSector = async ({ path }: Pick<Disk, 'path'>): Promise<StartSector> => ({
+  path,
+  sector0: await readPiece({ path, offset: 0, length: SECTOR_BYTES }),
+})
+
+/** @throws OsflashError `refused` unless the disk has GRUB's boot code, as the guard will */
+export function checkStartsGrub({ path, sector0 }: StartSector): void {
+  if (isStartedByBios(sector0)) return
+  throw refused(
+    `checking the boot loader: sector 0 of ${path} has no GRUB that loads itself from this disk`,
+    `the BIOS must start the disk that is replaced: grub-install ${path}, and put it first there`,
+  )
+}
+
+/**
+ * @param isOurs an earlier run of osflash wrote this stage
+ * @throws OsflashError `refused` when this may be what the BIOS starts
+ */
+export function checkStartsNothing({ path, sector0 }: StartSector, isOurs: boolean): void {
+  const hasCode = sector0.subarray(0, BOOT_CODE_BYTES).some((byte) => byte !== 0)
+  if (isOurs || !hasCode || !hasSignature(sector0)) return
+  throw refused(
+    `checking the stage ${path}: it has boot code, so this host may boot from it`,
+    `if it surely does not: dd if=/dev/zero of=${path} bs=${BOOT_CODE_BYTES} count=1 conv=fsync`,
+  )
 }
 
 /** How the rescue will be started once. */

@@ -151,7 +151,7 @@ function* contentsOf(content: DiskContent): Generator<DiskContent> {
 }
 
 /** A disk that an earlier staging wrote. */
-function isOurStage(content: DiskContent): boolean {
+export function isOurStage(content: DiskContent): boolean {
   return [...contentsOf(content)].some(({ partitionName }) => partitionName === STORE_LABEL)
 }
 

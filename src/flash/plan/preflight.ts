@@ -29,7 +29,14 @@ import { driversOf } from '../host/modules.ts'
 import { readInside } from '../inside-root.ts'
 import { SEQUENCES } from '../places.ts'
 import { parseSequences } from '../trial/sequences.ts'
-import { armOf, checkGrub, readGrub } from './check-boot.ts'
+import {
+  armOf,
+  checkGrub,
+  checkStartsGrub,
+  checkStartsNothing,
+  readGrub,
+  readStartSector,
+} from './check-boot.ts'
 import {
   checkBootable,
   checkDiskData,
@@ -37,6 +44,7 @@ import {
   checkRoot,
   checkStageData,
   checkStageFree,
+  isOurStage,
   victimsOf,
 } from './check-disks.ts'
 import { checkHost, checkLogin, checkReachable, checkWatchdog } from './check-host.ts'
@@ -102,8 +110,11 @@ export async function makePlan(input: PlanInput): Promise<Preflight> {
   const disks = await inPhase(emit, 'checking the disks', () => readDisks(input, images, host))
   throwIfCancelled(input.signal)
   const grub = host.firmware === 'bios' ? await readGrub(host) : undefined
-  if (host.firmware === 'bios') checkGrub(grub, disks.disk)
-  else await checkFirmware()
+  if (host.firmware === 'bios') {
+    checkGrub(grub, disks.disk)
+    checkStartsGrub(await readStartSector(disks.disk))
+    checkStartsNothing(await readStartSector(disks.stage), isOurStage(disks.stageContent))
+  } else await checkFirmware()
   const carry = await inPhase(emit, 'capturing the carry', () => readCarryOf(input))
   checkWatchdog(host, input.acceptNoWatchdog)
   const arm = armOf(host.firmware, grub)

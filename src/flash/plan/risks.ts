@@ -24,7 +24,8 @@ export function risksOf(plan: RiskFacts, notes: readonly string[]): string[] {
     ],
     [
       host.firmware === 'bios',
-      'BIOS drives are numbered by the firmware: do not add or remove disks before the end',
+      'BIOS drives are numbered by the firmware: this disk must stay first in its boot order, ' +
+        'and no disk be added or removed before the end',
     ],
     [
       host.firmware === 'uefi',

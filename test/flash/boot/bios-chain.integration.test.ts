@@ -97,7 +97,7 @@ async function inRescue<Result>(
         disk: async () => disk,
         stageDisk: async () => stage,
         rescueRoot,
-        commandLine: 'ro osflash.stage=hd1,gpt2',
+        commandLine: 'ro osflash.first=(hd0,gpt2)/boot/grub osflash.stage=hd1,gpt2',
         eddFolder: '/nonexistent',
       }),
     )
@@ -108,6 +108,12 @@ async function inRescue<Result>(
 
 const FAILED = 'osflash: the rescue could not be loaded, rebooting'
 
+/** As the armed entry's `osflash.first`: what an entry sees as $prefix. */
+const FIRST_UP = `  if regexp '^\\(hd0,' "$prefix"; then
+    echo "first: up"
+  fi
+`
+
 test('armed: the rescue once; as it does not load, the first OS again', async () => {
   const kernels = [{ version: '1', kernel: '/none', initrd: undefined }]
   const config = grubConfig({ title: 'first', rootUuid: FIRST_UUID, commandLine: 'ro', kernels })
@@ -115,7 +121,7 @@ test('armed: the rescue once; as it does not load, the first OS again', async ()
     ...(await place('first')),
     uuid: FIRST_UUID,
     files: {
-      '/boot/grub/grub.cfg': config.replace('  linux ', '  echo "first: up"\n  linux '),
+      '/boot/grub/grub.cfg': config.replace('  linux ', `${FIRST_UP}  linux `),
       '/boot/grub/grubenv': emptyGrubEnvironment(),
     },
     change: (root) =>

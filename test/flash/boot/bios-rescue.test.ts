@@ -25,7 +25,9 @@ const targetHead = (bootCode: Uint8Array = new Uint8Array(440).fill(0x77)): Uint
     (4 * MIB) / 512,
   ).head
 
-async function host(commandLine = 'ro osflash.stage=hd1,gpt3') {
+const FIRST = 'osflash.first=(hd0,gpt2)/boot/grub'
+
+async function host(commandLine = `ro ${FIRST} osflash.stage=hd1,gpt3`) {
   const scratch = await makeScratch('bios-rescue')
   onTestFinished(() => scratch[Symbol.asyncDispose]())
   const paths = ['disk', 'stage', 'root', 'edd'].map((name) => join(scratch.path, name))
@@ -192,6 +194,20 @@ async function patch(path: string, offset: number, length: number): Promise<void
   await file.write(new Uint8Array(length), 0, length, offset)
   await file.close()
 }
+
+test.each([
+  ['another disk', 'osflash.first=(hd1,gpt2)/boot/grub', '(hd1,gpt2)/boot/grub'],
+  ['nothing that anybody said', '', 'nothing'],
+])('the BIOS starts %s: refused, unless a guard stands', async (_, first, seen) => {
+  const one = await host()
+  const other = one.start(`ro ${first} osflash.stage=hd1,gpt3`)
+  const refusal = { code: 'refused', message: expect.stringContaining(`lies in ${seen}, not`) }
+  await expect(other.check()).rejects.toMatchObject(refusal)
+  await expect(other.guard()).rejects.toMatchObject(refusal)
+  expect((await readFile(one.disk)).equals(Buffer.alloc(4 * MIB, OLD))).toBe(true)
+  await one.boot.guard()
+  await other.check()
+})
 
 test('the stage itself is never guarded', async () => {
   const one = await host()

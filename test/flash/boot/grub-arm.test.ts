@@ -91,7 +91,7 @@ test('the entry loads the rescue or reboots, and GRUB takes it', async () => {
       insmod linux
       echo "osflash: armed"
       if search --no-floppy --fs-uuid --set=root 1b2c; then
-      if linux /boot/vmlinuz root=UUID=1b2c ro panic=30 oops=panic osflash.stage=$root; then
+      if linux /boot/vmlinuz root=UUID=1b2c ro panic=30 oops=panic osflash.first="$prefix" osflash.stage=$root; then
         if initrd /boot/initrd; then
           boot
         fi

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { checkEdd, parseStageDrive } from '../../../src/flash/boot/stage-drive.ts'
+import { checkEdd, checkFirstDrive, parseStageDrive } from '../../../src/flash/boot/stage-drive.ts'
 import { makeScratch } from '../../../src/system/scratch.ts'
 
 test.each([
@@ -25,6 +25,24 @@ test.each([
   expect(() => parseStageDrive(text)).toThrow(
     `finding the BIOS drive of the stage: GRUB said ${seen}`,
   )
+})
+
+test.each(['ro osflash.first=(hd0,gpt2)/boot/grub', 'osflash.first="(hd0,msdos1)/grub" ro\n'])(
+  '%j is the disk that the BIOS starts',
+  (text) => {
+    expect(() => checkFirstDrive(text)).not.toThrow()
+  },
+)
+
+test.each([
+  ['ro', 'nothing'],
+  ['osflash.first=', 'nothing'],
+  ['osflash.first=(hd1,gpt2)/boot/grub', '(hd1,gpt2)/boot/grub'],
+  ['osflash.first=(hd01,gpt2)/boot/grub', '(hd01,gpt2)/boot/grub'],
+  ['osflash.first=(ahci0,gpt2)/boot/grub', '(ahci0,gpt2)/boot/grub'],
+  ['osflash.first=(hd0,gpt1)/a osflash.first=(hd1,gpt1)/a', '(hd0,gpt1)/a and (hd1,gpt1)/a'],
+])('%j is not known to be it', (text, seen) => {
+  expect(() => checkFirstDrive(text)).toThrow(`the first OS's GRUB lies in ${seen}, not on hd0`)
 })
 
 test('what the BIOS told the kernel must agree, as far as it told', async () => {

@@ -1,7 +1,17 @@
 /** Refusals about the host itself, runs under way, and who could log in afterwards. */
 import { randomUUID } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { armOf, checkGrub, type GrubFacts, readGrub } from '../../../src/flash/plan/check-boot.ts'
+import {
+  armOf,
+  checkGrub,
+  checkStartsGrub,
+  checkStartsNothing,
+  type GrubFacts,
+  readGrub,
+  readStartSector,
+} from '../../../src/flash/plan/check-boot.ts'
 import {
   checkHost,
   checkLogin,
@@ -11,6 +21,7 @@ import {
   checkWatchdog,
 } from '../../../src/flash/plan/check-host.ts'
 import { holdReplacement } from '../../../src/flash/plan/run-state.ts'
+import { makeScratch } from '../../../src/system/scratch.ts'
 import { disk, refusal } from './fixtures.ts'
 
 const host = { isRoot: true, architecture: 'x86_64' }
@@ -150,5 +161,55 @@ source $prefix/custom.cfg
   it('is refused where there is none', async () => {
     expect(await readGrub({ mounts: [] })).toBeUndefined()
     expect(refusal(() => checkGrub(undefined, vda)).message).toContain('there is no GRUB')
+  })
+})
+
+describe('what the BIOS starts', () => {
+  /** A sector 0 with boot code. */
+  function sector0(changes: Readonly<Record<number, readonly number[]>> = {}) {
+    const bytes = Buffer.alloc(512)
+    bytes.set([0xeb, 0x63, 0x90])
+    bytes[0x64] = 0xff
+    bytes.write('GRUB', 0x180)
+    bytes.set([0x55, 0xaa], 510)
+    for (const [at, some] of Object.entries(changes)) bytes.set(some, Number(at))
+    return { path: '/dev/vda', sector0: bytes }
+  }
+
+  it('is GRUB on the disk that is replaced', () => {
+    expect(() => checkStartsGrub(sector0())).not.toThrow()
+    expect(() => checkStartsGrub(sector0({ 100: [0x80] }))).not.toThrow()
+  })
+
+  it.each([
+    ['another boot loader', { 384: [0, 0, 0, 0] }],
+    ['GRUB of another drive, as our guard is', { 100: [0x81] }],
+    ['nothing', { 510: [0, 0] }],
+  ])('is refused when it is %s', (_, changes) => {
+    const error = refusal(() => checkStartsGrub(sector0(changes)))
+    expect(error.code).toBe('refused')
+    expect(error.message).toContain('sector 0 of /dev/vda has no GRUB')
+    expect(error.hints.join()).toContain('grub-install /dev/vda')
+  })
+
+  it('is not the stage, unless an earlier run made it one', () => {
+    const error = refusal(() => checkStartsNothing(sector0(), false))
+    expect(error.message).toContain('checking the stage /dev/vda: it has boot code')
+    expect(error.hints.join()).toContain('dd if=/dev/zero of=/dev/vda bs=440 count=1')
+    const table = Buffer.alloc(512)
+    table.set([0x55, 0xaa], 510)
+    expect(() => checkStartsNothing(sector0(), true)).not.toThrow()
+    expect(() => checkStartsNothing(sector0({ 510: [0, 0] }), false)).not.toThrow()
+    expect(() => checkStartsNothing({ path: 'a', sector0: table }, false)).not.toThrow()
+    expect(() => checkStartsNothing({ path: 'a', sector0: Buffer.alloc(512) }, false)).not.toThrow()
+  })
+
+  it('is read from the disk', async () => {
+    await using scratch = await makeScratch('start-sector')
+    const path = join(scratch.path, 'disk')
+    await writeFile(path, Buffer.concat([sector0().sector0, Buffer.alloc(512, 1)]))
+    const read = await readStartSector({ path })
+    expect(Buffer.compare(read.sector0, sector0().sector0)).toBe(0)
+    await expect(readStartSector({ path: `${path}.none` })).rejects.toMatchObject({ code: 'io' })
   })
 })

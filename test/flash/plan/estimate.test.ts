@@ -38,6 +38,7 @@ describe('the risks', () => {
     expect(text({})).toContain('no hardware watchdog')
     expect(text({})).toContain('nobody is asked again')
     expect(text({})).toContain('BIOS drives')
+    expect(text({})).toContain('this disk must stay first in its boot order')
     expect(text({ confirm: { how: 'none', withinSeconds: 1 } })).toContain('without a trial')
     expect(text({ carry: { ...carry, gateways: [] } })).toContain('no gateway answers now')
     expect(text({}, ['a note of the carry']).endsWith('a note of the carry')).toBe(true)
