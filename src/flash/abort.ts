@@ -70,6 +70,19 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
   return true
 }
 
+/**
+ * Before another plan takes the stage: what an earlier run changed is undone while its store still
+ * knows how. A run of the same plan is gone on with.
+ * @param planDigest of the plan that is to be applied
+ * @returns whether there was another run
+ * @throws OsflashError as `abortRun`
+ */
+export async function undoOtherRun(planDigest: string, options: AbortOptions): Promise<boolean> {
+  const found = await findStore(options.root)
+  if (found?.system !== 'first-os' || found.planDigest === planDigest) return false
+  return abortRun(options)
+}
+
 async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: string): Promise<void> {
   let plan: FlashPlan | undefined
   {

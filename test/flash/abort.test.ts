@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { abortRun } from '../../src/flash/abort.ts'
+import { abortRun, undoOtherRun } from '../../src/flash/abort.ts'
 import { firstOsBoot } from '../../src/flash/boot/first-os.ts'
 import type { ArmBackup } from '../../src/flash/boot/method.ts'
 import { openJournal } from '../../src/flash/journal.ts'
@@ -162,6 +162,18 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(true)
     expect(await isBlank(host)).toBe(true)
     expect(await isUnderWay(host)).toBe(false)
+  })
+
+  test('a run of another plan is undone before apply takes the stage; its own is kept', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'aborted' })
+    await host.inStore((path) => writeFile(join(path, STORE.armBackup), JSON.stringify(BACKUP)))
+    const disarmed: ArmBackup[] = []
+    const options = { root: host.root, makeBoot: bootOf(disarmed) }
+    expect(await undoOtherRun(host.digest, options)).toBe(false)
+    expect([await isUnderWay(host), disarmed]).toEqual([true, []])
+    expect(await undoOtherRun('0'.repeat(64), options)).toBe(true)
+    expect([await isUnderWay(host), disarmed]).toEqual([false, [BACKUP]])
+    expect(await undoOtherRun('0'.repeat(64), options)).toBe(false)
   })
 
   test('how far the rescue was unpacked is forgotten, for the stage is blank', async () => {

@@ -3,13 +3,15 @@
  *
  * 1. Preflight, as `plan` does it; the plan is shown, and the operator types the serial number of
  *    the disk that will be erased. Elsewhere than on a terminal, `--yes` says so.
- * 2. Staging, arming, and the reboot into the rescue, unless `--no-reboot`.
+ * 2. A run of another plan is undone, as osflash abort does it.
+ * 3. Staging, arming, and the reboot into the rescue, unless `--no-reboot`.
  *
  * From the reboot on the host goes its way alone: osflash status in each of its systems.
  */
+import { undoOtherRun } from '../../flash/abort.ts'
 import { firstOsBoot } from '../../flash/boot/first-os.ts'
 import { makeNotifier } from '../../flash/notify.ts'
-import type { FlashPlan } from '../../flash/plan/plan.ts'
+import { type FlashPlan, planBytes, planDigest } from '../../flash/plan/plan.ts'
 import { makePlan, type Preflight } from '../../flash/plan/preflight.ts'
 import { armRescue } from '../../flash/stage/arm.ts'
 import { fillStage } from '../../flash/stage/stage.ts'
@@ -60,6 +62,7 @@ async function stageAndArm(preflight: Preflight, staging: Staging): Promise<void
   const { emit, signal } = context
   const { plan, rescue, target, carry } = preflight
   const notify = makeNotifier(plan, emit)
+  await undoOtherRun(planDigest(planBytes(plan)), { makeBoot: firstOsBoot })
   await using staged = await fillStage({
     ...{ plan, rescue, target, carry },
     ...{ check, trust, notify, emit, signal },
