@@ -38,6 +38,8 @@ export async function bringProgram(host: Host, server: FileServer): Promise<void
   const { strangerKey, strangerCert } = host.keys
   await putFile(host, `${KEYS}/stranger.key`, await readFile(strangerKey))
   await putFile(host, `${KEYS}/stranger.pub`, await readFile(strangerCert))
+  // An operator who installs a program does not cut the power in the same second.
+  await host.ssh('sync')
 }
 
 /** Brings the keys that images are read with; returns the options that name them. */
