@@ -4,7 +4,8 @@
  * 1. grub.cfg must load grubenv, take `next_entry` as its default and clear it with `save_env`
  *    before anything is started, and read custom.cfg: what grub-mkconfig writes.
  * 2. custom.cfg gets one entry between two marker lines. When it cannot load the rescue it
- *    reboots, and as `next_entry` is cleared by then, the first OS comes back.
+ *    reboots, and as `next_entry` is cleared by then, the first OS comes back. When GRUB could not
+ *    clear it (a BIOS that refuses writes), the entry starts the first OS instead, at each boot.
  * 3. `disarmed` takes exactly that away again.
  *
  * Pure. Not promised: that the GRUB on the disk reads this grub.cfg; a host that comes up in the
@@ -69,6 +70,22 @@ export interface RescueEntry extends KernelEntry {
 /** Quoted: GRUB splits what a bare variable holds. Its parentheses are those of a value. */
 const FIRST = `${FIRST_PARAMETER}="$prefix"`
 
+/** A value that is cleared is there and empty; all else would start the rescue again and again. */
+const CLEARED = `set ${NEXT_ENTRY}=unread
+load_env ${NEXT_ENTRY}
+`
+
+/**
+ * When an entry that was started by itself ends, GRUB starts the entries of `fallback`. The second
+ * is for a menu where this entry is the first; it is told once, so that it does not go round.
+ */
+const FALL_BACK = `echo "osflash: ${NEXT_ENTRY} stays set, the first system is started"
+if [ "$osflash_stays" != 1 ]; then
+set osflash_stays=1
+set fallback="0 1"
+fi
+`
+
 /** The lines that custom.cfg gets. @throws OsflashError `refused` when GRUB cannot be told */
 export function rescueEntry(entry: RescueEntry): string {
   const body = `insmod part_gpt
@@ -77,10 +94,12 @@ insmod ext2
 insmod search_fs_uuid
 insmod linux
 echo "osflash: armed"
+${CLEARED}if [ -z "$${NEXT_ENTRY}" ]; then
 if search --no-floppy --fs-uuid --set=root ${entry.rootUuid}; then
 ${loadOrReboot(entry, [FIRST])}fi
 reboot
-`
+fi
+${FALL_BACK}`
   const lines = body.split('\n').map((line) => (line === '' ? '' : `  ${line}`))
   // Without --unrestricted a GRUB with a password would wait for it.
   return `${BEGIN}menuentry 'osflash rescue' --id ${RESCUE_ENTRY} --unrestricted {

@@ -28,7 +28,13 @@ export interface KernelEntry {
 }
 
 /** Never a prompt: a system that nobody sees reboots instead. */
-const REBOOTING = ['panic=30', 'oops=panic'] as const
+const REBOOTING = [
+  'panic=30',
+  'oops=panic',
+  // A watchdog that runs already must be opened in time, and runs on through a reboot.
+  'watchdog.open_timeout=120',
+  'watchdog.stop_on_reboot=0',
+] as const
 
 /** The command line of the rescue, which reboots on every failure of its kernel. */
 function rescueCommandLine(commandLine: string): string {

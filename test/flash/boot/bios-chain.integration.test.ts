@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -114,24 +114,32 @@ const FIRST_UP = `  if regexp '^\\(hd0,' "$prefix"; then
   fi
 `
 
-test('armed: the rescue once; as it does not load, the first OS again', async () => {
+type GrubOnlyDisk = Parameters<typeof makeGrubOnlyDisk>[0]
+
+/** A first OS that is armed; `change` is what becomes of its grub.cfg afterwards. */
+async function armedDisk(name: string, change = (text: string) => text): Promise<string> {
   const kernels = [{ version: '1', kernel: '/none', initrd: undefined }]
   const config = grubConfig({ title: 'first', rootUuid: FIRST_UUID, commandLine: 'ro', kernels })
-  const disk = await makeGrubOnlyDisk({
-    ...(await place('first')),
-    uuid: FIRST_UUID,
-    files: {
-      '/boot/grub/grub.cfg': config.replace('  linux ', `${FIRST_UP}  linux `),
-      '/boot/grub/grubenv': emptyGrubEnvironment(),
-    },
-    change: (root) =>
-      biosFirstOsBoot({
-        ...ENTRY,
-        grubFolder: join(root, 'boot/grub'),
-        rescueRootUuid: STAGE_UUID,
-      }).arm(),
-  })
+  const text = config.replace('  linux ', `${FIRST_UP}  linux `)
+  const arm: GrubOnlyDisk['change'] = async (root) => {
+    const grubFolder = join(root, 'boot/grub')
+    await biosFirstOsBoot({ ...ENTRY, grubFolder, rescueRootUuid: STAGE_UUID }).arm()
+    await writeFile(join(grubFolder, 'grub.cfg'), change(text))
+  }
+  const files = { '/boot/grub/grub.cfg': text, '/boot/grub/grubenv': emptyGrubEnvironment() }
+  return makeGrubOnlyDisk({ ...(await place(name)), uuid: FIRST_UUID, files, change: arm })
+}
+
+test('armed: the rescue once; as it does not load, the first OS again', async () => {
   const expected = ['osflash: armed', FAILED, 'first: up']
+  const disk = await armedDisk('first')
+  expect((await bootUntil(disk, expected)).split('\n')).toEqual(expected)
+})
+
+test('a next_entry that GRUB cannot clear: the first OS, not the rescue', async () => {
+  const stays = 'osflash: next_entry stays set, the first system is started'
+  const expected = ['osflash: armed', stays, 'first: up']
+  const disk = await armedDisk('stays', (text) => text.replace('  save_env next_entry\n', ''))
   expect((await bootUntil(disk, expected)).split('\n')).toEqual(expected)
 })
 

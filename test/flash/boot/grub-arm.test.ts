@@ -90,8 +90,11 @@ test('the entry loads the rescue or reboots, and GRUB takes it', async () => {
       insmod search_fs_uuid
       insmod linux
       echo "osflash: armed"
+      set next_entry=unread
+      load_env next_entry
+      if [ -z "$next_entry" ]; then
       if search --no-floppy --fs-uuid --set=root 1b2c; then
-      if linux /boot/vmlinuz root=UUID=1b2c ro panic=30 oops=panic osflash.first="$prefix" osflash.stage=$root; then
+      if linux /boot/vmlinuz root=UUID=1b2c ro panic=30 oops=panic watchdog.open_timeout=120 watchdog.stop_on_reboot=0 osflash.first="$prefix" osflash.stage=$root; then
         if initrd /boot/initrd; then
           boot
         fi
@@ -101,6 +104,12 @@ test('the entry loads the rescue or reboots, and GRUB takes it', async () => {
       reboot
       fi
       reboot
+      fi
+      echo "osflash: next_entry stays set, the first system is started"
+      if [ "$osflash_stays" != 1 ]; then
+      set osflash_stays=1
+      set fallback="0 1"
+      fi
     }
     # osflash: end
     "

@@ -47,7 +47,7 @@ test('the configuration of the stage: trial once, else the rescue, else a reboot
 
     echo "osflash: rescue"
     set root=$stage
-    if linux /boot/vmlinuz-6.12 ro panic=30 oops=panic osflash.stage=$root; then
+    if linux /boot/vmlinuz-6.12 ro panic=30 oops=panic watchdog.open_timeout=120 watchdog.stop_on_reboot=0 osflash.stage=$root; then
       if initrd /boot/initrd.img-6.12; then
         boot
       fi
@@ -69,7 +69,9 @@ test.each([
 
 test('what GRUB would read as its own is quoted, or refused', () => {
   const text = stageConfig({ ...entry, commandLine: 'a="$b;{c}" d=e' })
-  expect(text).toContain(`linux /boot/vmlinuz-6.12 'a="$b;{c}"' d=e panic=30 oops=panic `)
+  expect(text).toContain(
+    `linux /boot/vmlinuz-6.12 'a="$b;{c}"' d=e panic=30 oops=panic watchdog.open_timeout=120 `,
+  )
   for (const commandLine of ["it's", 'a=ä', 'a=\u0007']) {
     expect(() => stageConfig({ ...entry, commandLine })).toThrow(
       /^writing grub.cfg: a word that GRUB would change/,
