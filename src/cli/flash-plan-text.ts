@@ -121,13 +121,18 @@ function carryLines(carry: FlashPlan['carry']): string[] {
   ]
 }
 
+const watchdogLines = (watchdog: string): string[] => [
+  `a system that hangs once it has opened the watchdog ${watchdog} is reset;`,
+  'a hang before a system has opened the watchdog stays until a reset',
+]
+
 function timeLines({ steps, awaySeconds, watchdog, notify }: FlashPlan): string[] {
   const total = steps.reduce((sum, { seconds }) => sum + seconds, 0)
   const width = 12
   return [
     ...steps.map(({ what, seconds }) => `${formatDuration(seconds).padEnd(width)} ${what}`),
     `about ${formatDuration(total)} in all, ${formatDuration(awaySeconds)} of it away`,
-    ...(watchdog === undefined ? [] : [`a system that hangs is reset by the watchdog ${watchdog}`]),
+    ...(watchdog === undefined ? [] : watchdogLines(watchdog)),
     ...(notify === undefined
       ? []
       : [`each state is told to ${URL.parse(notify)?.host ?? 'nobody'}`]),

@@ -70,7 +70,8 @@ describe('the text of a plan', () => {
       time:
         20.0 s       unpack the rescue
         about 20.0 s in all, 5 min 00 s of it away
-        a system that hangs is reset by the watchdog iTCO_wdt
+        a system that hangs once it has opened the watchdog iTCO_wdt is reset;
+        a hang before a system has opened the watchdog stays until a reset
         each state is told to hooks.example
 
       at risk:

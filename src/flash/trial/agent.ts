@@ -18,7 +18,7 @@ import { SECRETS, STORE, TARGET } from '../places.ts'
 import { AGENT_BOOT } from './agent-boot.ts'
 import { AGENT_CHECKS } from './agent-checks.ts'
 import { SAVED_SUFFIX, TRIAL_WORDS } from './command-line.ts'
-import { MARK, RUN_FOLDER, UNIT_LINK } from './trial-places.ts'
+import { MARK, RUN_FOLDER, TRIAL_WATCHDOG, UNIT_LINK } from './trial-places.ts'
 
 const HEAD = `#!/bin/sh
 # osflash: proves this system after a replacement and confirms it, or goes back to the rescue.
@@ -121,6 +121,13 @@ restore_command_line() {
   sync
 }
 
+# The service manager that runs now keeps feeding it; the next one does what it is told.
+release_watchdog() {
+  rm -f ${TRIAL_WATCHDOG} && sync && return 0
+  fail '${TRIAL_WATCHDOG} is not removed'
+  return 1
+}
+
 # The mark goes last: without it the next boot checks everything again.
 disable() {
   rm -f ${UNIT_LINK} && sync && rm -f "$MARK" && sync && : >"$RUN/confirmed" && return 0
@@ -142,7 +149,8 @@ confirm() {
     fail "the store $STORE_UUID is not there"
     false
   else
-    mark && confirm_boot && write_confirmed && erase_secrets && restore_command_line && disable
+    mark && confirm_boot && write_confirmed && erase_secrets && restore_command_line &&
+      release_watchdog && disable
   fi
   status=$?
   unmount_store

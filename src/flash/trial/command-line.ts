@@ -6,12 +6,15 @@
  *    whoever is cut finds a whole grub.cfg. The agent restores it by a rename.
  *
  * `panic` is also what initramfs-tools obeys when it finds no root; the `rd.` words are dracut's.
+ * A watchdog that runs already must be opened within 120 s, and runs on through a reboot.
  * Not promised: loaders other than GRUB, and entries of the boot loader specification.
  */
 import { stat } from 'node:fs/promises'
 import { existsInside, insideRoot, readInside, writeInside } from '../inside-root.ts'
 
-export const TRIAL_WORDS = 'panic=30 oops=panic rd.shell=0 rd.emergency=reboot'
+export const TRIAL_WORDS =
+  'panic=30 oops=panic rd.shell=0 rd.emergency=reboot ' +
+  'watchdog.open_timeout=120 watchdog.stop_on_reboot=0'
 export const SAVED_SUFFIX = '.osflash'
 const CONFIGS = ['/boot/grub/grub.cfg', '/boot/grub2/grub.cfg']
 /** GRUB takes spaces and tabs; `linuxefi` and `linux16` are of Fedora and of old. */

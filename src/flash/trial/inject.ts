@@ -4,7 +4,7 @@
  * 1. Always: the settings, `osflash` (the stage's program), and the sequences, so that an older
  *    image is refused there too.
  * 2. With `auto` and `ssh`: the agent, `osflash-confirm`, what the firmware's kind needs, the
- *    unit and its link last, and the kernel's words for a trial.
+ *    watchdog, the unit and its link last, and the kernel's words for a trial.
  * 3. May be called again; a root that was confirmed once is on trial again.
  *
  * Not promised: a trial of systems without systemd; those are refused before anything is written
@@ -27,8 +27,14 @@ import { TRIAL_AGENT } from './agent.ts'
 import { addTrialWords } from './command-line.ts'
 import { mergeSequences, parseSequences, type Sequences, sequencesBytes } from './sequences.ts'
 import { settingsText } from './settings.ts'
-import { CONFIRM_SCRIPT, PROGRAM_SCRIPT, TELL_CONFIRMED, TRIAL_UNIT } from './system-files.ts'
-import { MARK, UNIT_LINK } from './trial-places.ts'
+import {
+  CONFIRM_SCRIPT,
+  PROGRAM_SCRIPT,
+  TELL_CONFIRMED,
+  TRIAL_UNIT,
+  WATCHDOG_TEXT,
+} from './system-files.ts'
+import { MARK, TRIAL_WATCHDOG, UNIT_LINK } from './trial-places.ts'
 
 const SYSTEMD = '/lib/systemd/systemd'
 const PROGRAM_MODE = 0o755
@@ -97,6 +103,7 @@ function agentFiles({ boot, plan }: Trial): readonly FileInside[] {
     ...boot.files.map(({ path, bytes }) => ({ path, bytes, mode: PRIVATE_MODE })),
     { path: TARGET.agent, bytes: TRIAL_AGENT, mode: PROGRAM_MODE },
     { path: TARGET.confirm, bytes: CONFIRM_SCRIPT, mode: PROGRAM_MODE },
+    { path: TRIAL_WATCHDOG, bytes: WATCHDOG_TEXT, mode: TEXT_MODE },
     { path: TARGET.unit, bytes: unit, mode: TEXT_MODE },
   ]
 }

@@ -27,6 +27,12 @@ StandardOutput=journal+console
 StandardError=journal+console
 `
 
+/** Seconds in which a system that hangs, and a shutdown that does, are reset. */
+export const WATCHDOG_TEXT = `[Manager]
+RuntimeWatchdogSec=60
+RebootWatchdogSec=120
+`
+
 export const CONFIRM_SCRIPT = `#!/bin/sh
 # Makes this system the one that the host starts from now on.
 exec ${TARGET.agent} confirm

@@ -10,6 +10,8 @@ import { TARGET } from '../places.ts'
 export const RUN_FOLDER = '/run/osflash'
 /** A confirmation has begun; the plan's digest. */
 export const MARK = '/var/lib/osflash/confirming'
+/** The service manager opens the watchdog: a hang of the system on trial becomes a reset. */
+export const TRIAL_WATCHDOG = '/etc/systemd/system.conf.d/osflash-trial.conf'
 const UNIT_NAME = TARGET.unit.replace(/^.*\//, '')
 /** Where the stage's root is mounted for the wrapper. */
 export const STAGE_MOUNT = `${RUN_FOLDER}/stage`

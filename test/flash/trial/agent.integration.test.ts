@@ -51,6 +51,7 @@ describe.each(shells)('needs root: in $shell', ({ shell, isThere }) => {
     const left = await listAll(join(host.root, 'var/lib/osflash'))
     expect(left).toEqual(['sector0.img', 'sequences.json'])
     expect(await listAll(join(host.root, WANTS))).toEqual([])
+    expect(await listAll(join(host.root, 'etc/systemd/system.conf.d'))).toEqual([])
     expect(await host.reboots()).toBe('')
   })
 

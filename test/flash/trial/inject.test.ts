@@ -59,6 +59,8 @@ test('the root has the agent, its unit with a link, and settings for both reader
   const link = await readlink(join(units, 'sysinit.target.wants/osflash-trial.service'))
   expect(link).toBe('/etc/systemd/system/osflash-trial.service')
   expect(await readdir(units)).toContain('osflash-trial.service')
+  const watchdog = join(root, 'etc/systemd/system.conf.d/osflash-trial.conf')
+  expect(await readFile(watchdog, 'utf8')).toContain('\nRuntimeWatchdogSec=60\n')
   const settings = await readFile(join(root, 'etc/osflash/trial.conf'), 'utf8')
   expect(parseSettings(settings)).toEqual({
     PLAN_DIGEST: DIGEST,
