@@ -43,9 +43,16 @@ export const writeOrder = (variables: EfiVariables, order: readonly number[]): P
 export const readNext = (variables: EfiVariables): Promise<number | undefined> =>
   readNumber(variables, BOOT_NEXT)
 
-/** What started this system; undefined where the firmware does not say. @throws OsflashError `io` */
+/** What started this system; undefined where nothing says so. @throws OsflashError `io` */
 export const readCurrent = (variables: EfiVariables): Promise<number | undefined> =>
   readNumber(variables, BOOT_CURRENT)
+
+/** PARTUUID of what started this system; some entries name none. @throws OsflashError `io` */
+export async function readCurrentGuid(variables: EfiVariables): Promise<string | undefined> {
+  const current = await readCurrent(variables)
+  const option = current === undefined ? undefined : await variables.read(nameOf(current))
+  return option === undefined ? undefined : parseLoadOption(option)?.guid
+}
 
 async function readNumber(variables: EfiVariables, name: string): Promise<number | undefined> {
   const data = await variables.read(name)

@@ -22,6 +22,7 @@ import {
   findEntry,
   orderOf,
   readCurrent,
+  readCurrentGuid,
   readNext,
   readOrder,
   removeEntry,
@@ -268,6 +269,21 @@ export async function checkFirmware(folder?: string): Promise<void> {
     })
   }
   await checkBootVariables(variables)
+}
+
+/**
+ * That this system was not started from the stage, as far as the firmware names a partition.
+ * @throws OsflashError `refused`, `io`
+ */
+export async function checkNotStartedFrom(stage: string, folder?: string): Promise<void> {
+  const guid = await readCurrentGuid(efiVariables(folder))
+  const sectorBytes = (await describeBlockDevice(stage))?.sectorBytes ?? 512
+  const start = await readPiece({ path: stage, offset: 0, length: GPT_PROBE_BYTES })
+  const partitions = parseGpt(start, sectorBytes)?.partitions ?? []
+  if (guid === undefined || !partitions.some((one) => one.guid === guid)) return
+  throw new OsflashError('refused', `checking the stage ${stage}: this host booted from its ESP`, {
+    hints: ['install the boot loader on the disk of this system, and boot from there'],
+  })
 }
 
 function putsFirst(): OsflashError {

@@ -18,7 +18,7 @@ import { type Emit, inPhase } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { describeBlockDevice } from '../../system/block-device.ts'
 import type { CheckSignatures } from '../../unpack/image.ts'
-import { checkFirmware } from '../boot/uefi.ts'
+import { checkFirmware, checkNotStartedFrom } from '../boot/uefi.ts'
 import { canRender, renderable } from '../carry/apply.ts'
 import { type CapturedCarry, captureCarry } from '../carry/capture.ts'
 import { type DiskContent, readContents } from '../host/contents.ts'
@@ -114,7 +114,10 @@ export async function makePlan(input: PlanInput): Promise<Preflight> {
     checkGrub(grub, disks.disk)
     checkStartsGrub(await readStartSector(disks.disk))
     checkStartsNothing(await readStartSector(disks.stage), isOurStage(disks.stageContent))
-  } else await checkFirmware()
+  } else {
+    await checkFirmware()
+    await checkNotStartedFrom(disks.stage.path)
+  }
   const carry = await inPhase(emit, 'capturing the carry', () => readCarryOf(input))
   checkWatchdog(host, input.acceptNoWatchdog)
   const arm = armOf(host.firmware, grub)

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { efiVariables } from '../../../src/flash/boot/efi-variables.ts'
 import {
   checkFirmware,
+  checkNotStartedFrom,
   readEsp,
   removeRescueEntry,
   uefiFirstOsBoot,
@@ -246,6 +247,24 @@ test('the check of the firmware leaves nothing, also of one that was cut', async
   await writeFile(join(one.folder, `Boot0007-${GLOBAL}`), left)
   await checkFirmware(one.folder)
   expect(await one.snapshot()).toEqual(before)
+})
+
+test('a stage that this host booted from is refused', async () => {
+  const one = await host()
+  const check = (disk: string) => checkNotStartedFrom(disk, one.folder)
+  // An entry of the firmware's own, without a partition.
+  await check(one.stage)
+  await one.first.arm()
+  await efiVariables(one.folder).write('BootCurrent', Buffer.from([2, 0]))
+  await expect(check(one.stage)).rejects.toMatchObject({
+    code: 'refused',
+    message: `checking the stage ${one.stage}: this host booted from its ESP`,
+  })
+  await check(one.disk)
+  await writeFile(one.stage, new Uint8Array(MIB))
+  await check(one.stage)
+  await efiVariables(one.folder).remove('BootCurrent')
+  await check(one.disk)
 })
 
 test('Secure Boot, and firmware that cannot be seen, are refused', async () => {
