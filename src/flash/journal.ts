@@ -225,8 +225,13 @@ async function readSlot(path: string): Promise<Buffer | undefined> {
 /** The agent wrote the plan's digest, so it is about this run. */
 async function asConfirmed(folder: string, record: JournalRecord): Promise<JournalRecord> {
   const path = join(folder, STORE.confirmed)
-  const text = await readFile(path, 'utf8').catch(() => '')
-  if (record.state !== 'trial' || text.trim() !== record.planDigest) return record
+  if (record.state !== 'trial') return record
+  // What cannot be read may say yes: who took that for a no would wipe a system that is confirmed.
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    if (errnoOf(cause) === 'ENOENT') return ''
+    throw ioError(`reading ${path}`, cause)
+  })
+  if (text.trim() !== record.planDigest) return record
   const { mtime } = await stat(path)
   const { error: _, ...rest } = record
   return { ...rest, state: 'confirmed', system: 'target', since: mtime.toISOString() }

@@ -209,6 +209,13 @@ describe('the file of the trial agent', () => {
     expect(current).not.toHaveProperty('error')
   })
 
+  test('one that cannot be read is an error, for it may say yes', async () => {
+    const folder = await scratchFolder()
+    await createJournal(folder, first('trial'))
+    await mkdir(join(folder, STORE.confirmed))
+    await expect(reopen(folder)).rejects.toMatchObject({ code: 'io' })
+  })
+
   test('can be made a record', async () => {
     const journal = await withConfirmed('trial', DIGEST)
     expect(await journal.write({ state: 'confirmed' })).toMatchObject({ sequence: 1 })
