@@ -188,10 +188,6 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
   const expectGuard = async (): Promise<void> => {
     if (!(await hasGuard())) throw notKept('BootOrder')
   }
-  const putFirst = async (first: readonly number[]): Promise<void> => {
-    const order = await readOrder(variables)
-    await writeOrder(variables, [...first, ...order.filter((entry) => !first.includes(entry))])
-  }
   return {
     check: async () => {
       await readEsp(await stageDisk())
@@ -201,7 +197,7 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
       const entry = await rescueEntry()
       // A trial of something old must not come before the guard.
       await writeNext(variables, undefined)
-      await putFirst([entry])
+      await putFirst(variables, [entry])
       await expectGuard()
     },
     hasGuard,
@@ -221,7 +217,7 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
       await expectGuard()
       await writeNext(variables, await targetEntry())
     },
-    confirm: async () => putFirst([await targetEntry(), await rescueEntry()]),
+    confirm: async () => putFirst(variables, [await targetEntry(), await rescueEntry()]),
     confirmSettings: async () => ({
       variables: {
         FIRMWARE: 'uefi',
@@ -231,6 +227,11 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
       files: [],
     }),
   }
+}
+
+async function putFirst(variables: EfiVariables, first: readonly number[]): Promise<void> {
+  const order = await readOrder(variables)
+  await writeOrder(variables, [...first, ...order.filter((entry) => !first.includes(entry))])
 }
 
 /** The entry is not what boots by itself; alone in the order, it leaves the firmware none. */
@@ -250,6 +251,15 @@ export async function removeRescueEntry({ stageDisk, folder }: UefiFirstOsOption
   const variables = efiVariables(folder)
   const entry = await findEntry(variables, { esp: await readEsp(await stageDisk()), path: LOADER })
   if (entry !== undefined) await takeOut(variables, entry)
+}
+
+/** Whether the firmware starts the stage's rescue before all else. @throws OsflashError `io` */
+export async function isRescueFirst({ stageDisk, folder }: UefiFirstOsOptions): Promise<boolean> {
+  const variables = efiVariables(folder)
+  const [first] = await readOrder(variables)
+  if (first === undefined) return false
+  const file = { esp: await readEsp(await stageDisk()), path: LOADER }
+  return first === (await findEntry(variables, file))
 }
 
 /**
