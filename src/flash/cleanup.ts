@@ -2,6 +2,7 @@
  * `osflash cleanup`: the stage disk blank again, and nothing of osflash left in the target.
  *
  * 1. Only in the target, and only when it is confirmed: until then the stage is the way back.
+ *    And only when the host starts without it, whatever the journal says.
  * 2. The stage's boot entry goes first (UEFI), so that the firmware starts nothing half blank.
  * 3. The disk is found again by what it is, and must be the one that holds this store.
  * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
@@ -23,6 +24,8 @@ import { findStore } from './systems.ts'
 export interface CleanupOptions {
   /** Throws when the operator does not want it. */
   readonly agree: (plan: FlashPlan, disk: string) => Promise<void>
+  /** Whether the host still starts by way of the stage. */
+  readonly startsByStage: (plan: FlashPlan) => Promise<boolean>
   /** Takes the stage's entry out of the firmware's list, if there is one. */
   readonly removeEntry: (plan: FlashPlan) => Promise<void>
   /** Root of the system; other than `/` only in tests. */
@@ -44,6 +47,7 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
     await using store = await mountStore({ uuid: found.storeUuid, at: join(root, STORE_MOUNT) })
     plan = await confirmedPlan(store)
     disk = await stageOf(store, plan)
+    if (await options.startsByStage(plan)) throw refused('the host still starts by way of it')
     await options.agree(plan, disk)
     await options.removeEntry(plan)
     await eraseSecrets(store.path)

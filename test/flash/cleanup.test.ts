@@ -14,6 +14,7 @@ import {
 
 const agree = () => Promise.resolve()
 const removeEntry = () => Promise.resolve()
+const startsByStage = () => Promise.resolve(false)
 
 /** The store begins at byte 0 here; the plan says where the rescue would end. */
 const plan = { store: { offset: 8 * MIB, bytes: 12 * MIB } }
@@ -35,7 +36,7 @@ const exists = (path: string): Promise<boolean> =>
 
 test('is refused on a host that was not replaced', async () => {
   const root = await scratchFolder()
-  await expect(cleanUp({ root, agree, removeEntry })).rejects.toMatchObject({
+  await expect(cleanUp({ root, agree, removeEntry, startsByStage })).rejects.toMatchObject({
     code: 'refused',
     message: 'cleaning up the stage: this is not a replaced system',
   })
@@ -51,6 +52,7 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
       root: host.root,
       agree: async (_plan, path) => void steps.push(`agree ${path}`),
       removeEntry: async () => void steps.push('entry'),
+      startsByStage,
     })
     expect(disk).toBe(host.device)
     expect(steps).toEqual([`agree ${host.device}`, 'entry'])
@@ -66,22 +68,34 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     const host = await confirmedHost()
     await host.inStore((path) => writeFile(join(path, STORE.sessionKey), 'key'))
     const no = () => Promise.reject(new Error('no'))
-    await expect(cleanUp({ root: host.root, agree: no, removeEntry })).rejects.toThrow('no')
+    await expect(
+      cleanUp({ root: host.root, agree: no, removeEntry, startsByStage }),
+    ).rejects.toThrow('no')
     const path = STORE.sessionKey
     expect(await host.inStore((at) => readFile(join(at, path), 'utf8'))).toBe('key')
     expect(await exists(join(host.root, TARGET.program))).toBe(true)
   })
 
+  test('a host that still starts by way of the stage keeps it', async () => {
+    const { root, inStore } = await confirmedHost()
+    const yes = () => Promise.resolve(true)
+    const cleaning = cleanUp({ root, agree, removeEntry, startsByStage: yes })
+    await expect(cleaning).rejects.toMatchObject({ code: 'refused' })
+    expect(await inStore((at) => exists(join(at, STORE.plan)))).toBe(true)
+  })
+
   test('an entry that cannot be removed leaves the disk as it is', async () => {
     const host = await confirmedHost()
     const fail = () => Promise.reject(new Error('NVRAM is read-only'))
-    await expect(cleanUp({ root: host.root, agree, removeEntry: fail })).rejects.toThrow('NVRAM')
+    await expect(
+      cleanUp({ root: host.root, agree, removeEntry: fail, startsByStage }),
+    ).rejects.toThrow('NVRAM')
     expect(await host.inStore((at) => exists(join(at, STORE.plan)))).toBe(true)
   })
 
   test.each(['trial', 'held'] as const)('is refused in state %s', async (state) => {
     const { root } = await confirmedHost({ state })
-    await expect(cleanUp({ root, agree, removeEntry })).rejects.toMatchObject({
+    await expect(cleanUp({ root, agree, removeEntry, startsByStage })).rejects.toMatchObject({
       code: 'refused',
       message: `cleaning up the stage: the state is ${state}, not confirmed`,
     })
@@ -89,13 +103,17 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
 
   test.each(['first-os', 'rescue'] as const)('is refused in the %s', async (system) => {
     const { root } = await confirmedHost({ system })
-    await expect(cleanUp({ root, agree, removeEntry })).rejects.toMatchObject({ code: 'refused' })
+    await expect(cleanUp({ root, agree, removeEntry, startsByStage })).rejects.toMatchObject({
+      code: 'refused',
+    })
   })
 
   test('another disk than the one with the store is not touched', async () => {
     const other = await confirmedHost()
     const host = await confirmedHost({ plan: { ...plan, stage: other.plan.stage } })
-    await expect(cleanUp({ root: host.root, agree, removeEntry })).rejects.toMatchObject({
+    await expect(
+      cleanUp({ root: host.root, agree, removeEntry, startsByStage }),
+    ).rejects.toMatchObject({
       code: 'refused',
       message: expect.stringContaining(`the store is on ${host.device}`),
     })
@@ -105,7 +123,9 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
   test('a stage that is mounted is refused', async () => {
     const host = await confirmedHost()
     await host.inStore(async () => {
-      await expect(cleanUp({ root: host.root, agree, removeEntry })).rejects.toMatchObject({
+      await expect(
+        cleanUp({ root: host.root, agree, removeEntry, startsByStage }),
+      ).rejects.toMatchObject({
         code: 'refused',
         message: expect.stringContaining('in use'),
       })

@@ -4,6 +4,7 @@
  * 1. The operator types the serial number of the stage, unless `--yes` says so.
  * 2. Then the disk becomes blank, and its boot entry goes.
  */
+import { startsByStage } from '../../flash/boot/native-start.ts'
 import { removeRescueEntry } from '../../flash/boot/uefi.ts'
 import { cleanUp } from '../../flash/cleanup.ts'
 import { identityText } from '../../flash/host/disk-identity.ts'
@@ -24,6 +25,7 @@ export async function cleanup(options: CleanupVerbOptions, context: VerbContext)
   await using _lock = await holdReplacement()
   const disk = await cleanUp({
     removeEntry,
+    startsByStage,
     agree: async ({ stage }, path) => {
       if (options.yes === true) return
       const word = stage.serial ?? stage.wwn ?? path

@@ -253,15 +253,6 @@ export async function removeRescueEntry({ stageDisk, folder }: UefiFirstOsOption
   if (entry !== undefined) await takeOut(variables, entry)
 }
 
-/** Whether the firmware starts the stage's rescue before all else. @throws OsflashError `io` */
-export async function isRescueFirst({ stageDisk, folder }: UefiFirstOsOptions): Promise<boolean> {
-  const variables = efiVariables(folder)
-  const [first] = await readOrder(variables)
-  if (first === undefined) return false
-  const file = { esp: await readEsp(await stageDisk()), path: LOADER }
-  return first === (await findEntry(variables, file))
-}
-
 /**
  * Whether this firmware can be told what to start; for preflight. Leaves nothing.
  * @throws OsflashError `refused` (Secure Boot, no efivarfs), `io`, `readback`

@@ -1,0 +1,46 @@
+/**
+ * Whether this host still starts by way of the stage, so that the stage must stay.
+ *
+ * 1. BIOS: sector 0 of disk 1 has the boot code of the stage with another drive: the guard.
+ * 2. UEFI: the rescue is first in BootOrder.
+ *
+ * Reads only.
+ */
+import { BOOT_CODE_BYTES } from '../../format/gpt.ts'
+import { resolveDisk } from '../host/disks.ts'
+import type { FlashPlan } from '../plan/plan.ts'
+import { findEntry, readOrder } from './boot-order.ts'
+import { efiVariables } from './efi-variables.ts'
+import { FIRST_DRIVE, SECTOR_BYTES } from './guard.ts'
+import { readPiece } from './one-write.ts'
+import { readEsp } from './uefi.ts'
+
+const LOADER = '\\EFI\\BOOT\\BOOTX64.EFI'
+const DRIVE_AT = 0x64
+const DRIVE_STARTED = 0xff
+
+/** @throws OsflashError `refused` when a disk is not there, `io` */
+export async function startsByStage({ host, disk, stage }: FlashPlan): Promise<boolean> {
+  const stageDisk = () => resolveDisk(stage, { tableId: 'ignore' })
+  if (host.firmware === 'uefi') return isRescueFirst(await stageDisk())
+  const paths = [await resolveDisk(disk, { tableId: 'ignore' }), await stageDisk()]
+  const read = (path: string) => readPiece({ path, offset: 0, length: SECTOR_BYTES })
+  const [first, second] = await Promise.all(paths.map(read))
+  return first !== undefined && second !== undefined && isGuardOf(first, second)
+}
+
+async function isRescueFirst(stageDisk: string): Promise<boolean> {
+  const variables = efiVariables()
+  const [first] = await readOrder(variables)
+  if (first === undefined) return false
+  return first === (await findEntry(variables, { esp: await readEsp(stageDisk), path: LOADER }))
+}
+
+/** Whether a sector 0 is the guard that was made of the stage's. */
+export function isGuardOf(sector0: Uint8Array, stageSector0: Uint8Array): boolean {
+  const drive = sector0[DRIVE_AT] ?? 0
+  if (drive <= FIRST_DRIVE || drive === DRIVE_STARTED) return false
+  const code = stageSector0.slice(0, BOOT_CODE_BYTES)
+  code[DRIVE_AT] = drive
+  return Buffer.compare(sector0.subarray(0, BOOT_CODE_BYTES), code) === 0
+}

@@ -1,0 +1,23 @@
+/** The guard is known by the stage that it was made of; every other sector 0 is the host's own. */
+import { expect, test } from 'vitest'
+import { guardedSector, makeGuardCode } from '../../../src/flash/boot/guard.ts'
+import { isGuardOf } from '../../../src/flash/boot/native-start.ts'
+import { stageSector0 } from './grub-disk.ts'
+
+test('a guard of this stage, for whichever drive', async () => {
+  const sector0 = await stageSector0()
+  for (const drive of [0x81, 0x8f]) {
+    const code = makeGuardCode({ sector0, sectors: 100_000 }, drive)
+    expect(isGuardOf(guardedSector(new Uint8Array(512), code), sector0)).toBe(true)
+  }
+})
+
+test('boot code of its own, also the same GRUB, is none; nor is that of another stage', async () => {
+  const sector0 = await stageSector0()
+  expect(isGuardOf(sector0, sector0)).toBe(false)
+  expect(isGuardOf(new Uint8Array(512), sector0)).toBe(false)
+  const code = makeGuardCode({ sector0, sectors: 100_000 }, 0x81)
+  const other = Uint8Array.from(sector0)
+  other[0x5c] = (other[0x5c] ?? 0) ^ 1
+  expect(isGuardOf(guardedSector(new Uint8Array(512), code), other)).toBe(false)
+})
