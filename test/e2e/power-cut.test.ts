@@ -7,8 +7,8 @@ import { type Began, beginWith, bootFirstOs, LIMIT } from './takeover.ts'
 /** Where in the run the power goes, and how long after that at most. */
 type Moment = 'staging' | 'leaving' | 'rescue' | 'leaving rescue'
 const MOMENTS: readonly { readonly when: Moment; readonly withinSeconds: number }[] = [
-  { when: 'staging', withinSeconds: 15 },
-  { when: 'staging', withinSeconds: 40 },
+  { when: 'staging', withinSeconds: 30 },
+  { when: 'staging', withinSeconds: 90 },
   { when: 'leaving', withinSeconds: 25 },
   { when: 'rescue', withinSeconds: 20 },
   { when: 'rescue', withinSeconds: 45 },
