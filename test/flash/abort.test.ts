@@ -164,7 +164,7 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     expect(await isUnderWay(host)).toBe(false)
   })
 
-  test('a run of another plan is undone before apply takes the stage; its own is kept', async () => {
+  test('a run of another plan is undone before apply takes the stage', async () => {
     const host = await hostFixture({ system: 'first-os', state: 'aborted' })
     await host.inStore((path) => writeFile(join(path, STORE.armBackup), JSON.stringify(BACKUP)))
     const disarmed: ArmBackup[] = []

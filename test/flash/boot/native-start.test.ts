@@ -12,7 +12,7 @@ test('a guard of this stage, for whichever drive', async () => {
   }
 })
 
-test('boot code of its own, also the same GRUB, is none; nor is that of another stage', async () => {
+test('boot code of its own is none, nor is the guard of another stage', async () => {
   const sector0 = await stageSector0()
   expect(isGuardOf(sector0, sector0)).toBe(false)
   expect(isGuardOf(new Uint8Array(512), sector0)).toBe(false)
