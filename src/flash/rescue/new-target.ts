@@ -18,6 +18,7 @@ import { type CheckSignatures, expectKind, type OpenImage } from '../../unpack/i
 import { planDisk } from '../../unpack/plan.ts'
 import { canRender } from '../carry/apply.ts'
 import { removeFileSafely, syncFolder, writeFileSafely } from '../durable-file.ts'
+import { eraseSessionKey } from '../erase.ts'
 import type { Journal } from '../journal.ts'
 import { STORE } from '../places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
@@ -58,6 +59,8 @@ export async function replaceTarget(replacement: Replacement): Promise<void> {
   checkFits(image, plan)
   const sessionKey = await decryptSessionKey(image.keysBytes, replacement.identities)
   const next = { ...plan, target: facts }
+  // Overwritten, for a removed file stays readable on the disk.
+  await eraseSessionKey(store)
   for (const name of [STORE.image, `${STORE.image}.part`, STORE.checkpoint, STORE.trialLog]) {
     await removeFileSafely(join(store, name))
   }
