@@ -8,7 +8,8 @@
  * 3. The first serial port goes to a file, one start after the other: the place to look when
  *    something does not boot.
  * 4. SSH goes to the address that DHCP gives, or to the one named: then its answer proves it.
- * 5. `await using` ends QEMU by its process id, also when a test fails.
+ * 5. `await using` ends QEMU by its process id, also when a test fails; it ends with this process
+ *    when that is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -62,6 +63,7 @@ const POWER_ON = '---- power on ----'
 const HOST_ALIAS = 'guest'
 /** ssh's own failures; a command's status is another one. */
 const SSH_FAILED = 255
+const QEMU = 'qemu-system-x86_64'
 const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
 const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd'
 
@@ -88,9 +90,8 @@ export class Machine implements AsyncDisposable {
     }
     const errors = await open(join(options.folder, `${options.firmware}-qemu.log`), 'w')
     try {
-      const qemu = spawn('qemu-system-x86_64', await qemuArguments(options, port), {
-        stdio: ['ignore', errors.fd, errors.fd],
-      })
+      const argv = ['--pdeathsig', 'KILL', QEMU, ...(await qemuArguments(options, port))]
+      const qemu = spawn('setpriv', argv, { stdio: ['ignore', errors.fd, errors.fd] })
       await once(qemu, 'spawn')
       return new Machine(options, port, qemu)
     } finally {
