@@ -225,7 +225,8 @@ async function readSlot(path: string): Promise<Buffer | undefined> {
 /** The agent wrote the plan's digest, so it is about this run. */
 async function asConfirmed(folder: string, record: JournalRecord): Promise<JournalRecord> {
   const path = join(folder, STORE.confirmed)
-  if (record.state !== 'trial') return record
+  // A target may also be started by hand, from a rescue that holds.
+  if (record.state !== 'trial' && record.state !== 'held') return record
   // What cannot be read may say yes: who took that for a no would wipe a system that is confirmed.
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     if (errnoOf(cause) === 'ENOENT') return ''

@@ -29,6 +29,8 @@ export const STORE = {
   journal: ['journal.0', 'journal.1'],
   /** How far the unpacking of the target is. */
   checkpoint: 'flash.checkpoint',
+  /** An empty file: the rescue made a confirmed target the way to boot again. */
+  restored: 'restored',
   /** An empty file: the rescue is about to put the guard in place. */
   intent: 'intent',
   /** An empty file: the operator said GO. */

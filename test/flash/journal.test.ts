@@ -203,8 +203,8 @@ describe('the file of the trial agent', () => {
     return reopen(folder)
   }
 
-  test('makes a trial confirmed by the target', async () => {
-    const { current } = await withConfirmed('trial', `${DIGEST}\n`)
+  test.each(['trial', 'held'] as const)('makes %s confirmed by the target', async (state) => {
+    const { current } = await withConfirmed(state, `${DIGEST}\n`)
     expect(current).toMatchObject({ state: 'confirmed', system: 'target' })
     expect(current).not.toHaveProperty('error')
   })
@@ -224,7 +224,7 @@ describe('the file of the trial agent', () => {
   test.each([
     ['of another plan', 'trial', 'b'.repeat(64)],
     ['that was cut', 'trial', DIGEST.slice(0, 60)],
-    ['in another state', 'held', DIGEST],
+    ['in another state', 'retargeted', DIGEST],
   ] as const)('counts for nothing: %s', async (_, state, text) => {
     expect((await withConfirmed(state, text)).current?.state).toBe(state)
   })

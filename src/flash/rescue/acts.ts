@@ -53,7 +53,9 @@ export function rescueActs(host: RescueHost): RescueActs {
     wipe: async () => {
       const disk = await guardedDisk(host)
       // What it says of the disk is not true any more.
-      await removeFileSafely(join(store, STORE.checkpoint))
+      for (const name of [STORE.checkpoint, STORE.confirmed]) {
+        await removeFileSafely(join(store, name))
+      }
       await wipeDisk(disk, (target) => boot.wrapTarget(target))
       await forgetPartitions(disk)
     },
@@ -68,7 +70,11 @@ export function rescueActs(host: RescueHost): RescueActs {
       await removeFileSafely(join(store, STORE.trialLog))
       await boot.trial()
     },
-    confirm: () => boot.confirm(),
+    confirm: async () => {
+      // Read as the last state if the power goes now: what is left to do is done again then.
+      await writeFileSafely(join(store, STORE.confirmed), `${host.planDigest}\n`, 0o600)
+      await boot.confirm()
+    },
     erase: () => eraseSecrets(store),
     release: () => boot.release(),
     trialReason: () => trialReason(host),

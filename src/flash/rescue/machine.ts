@@ -180,10 +180,13 @@ async function act(run: RescueRun, phase: string, { work, next }: Work): Promise
   await run.journal.write({ state: next })
 }
 
-/** A target that was confirmed in half may have taken the guard's place. */
+/**
+ * The guard again, also where it stands: a trial that was allowed and never came must not come
+ * while the disk is written, and a target that was confirmed in half may have taken its place.
+ */
 async function tryAgain({ journal, acts, emit }: RescueRun): Promise<undefined> {
   emit({ event: 'note', text: 'trying again: the disk is wiped and written from its start' })
-  if (!(await acts.hasGuard())) await acts.guard(false)
+  await acts.guard(false)
   await journal.write({ state: 'committed', attempts: { flash: 0, trial: 0 } })
 }
 

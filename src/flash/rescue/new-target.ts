@@ -19,6 +19,7 @@ import { planDisk } from '../../unpack/plan.ts'
 import { canRender } from '../carry/apply.ts'
 import { removeFileSafely, syncFolder, writeFileSafely } from '../durable-file.ts'
 import { eraseSessionKey } from '../erase.ts'
+import { startOf } from '../image-places.ts'
 import type { Journal } from '../journal.ts'
 import { STORE } from '../places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
@@ -108,6 +109,17 @@ function checkFits(image: OpenImage, plan: FlashPlan): void {
   if (!canRender(manifest.os.network ?? '')) {
     throw refuse(`its network (${manifest.os.network ?? 'unknown'}) cannot be configured`)
   }
+  const start = startOf(manifest)
+  const rescue = plan.rescue.start
+  if (start.rootUuid === rescue.rootUuid || sameGuid(start.esp?.guid, rescue.esp?.guid)) {
+    throw refuse('it has identifiers of the rescue, and one would be taken for the other')
+  }
+  if (manifest.name === plan.target.name && manifest.sequence < plan.target.sequence) {
+    throw refuse(`it is older than the one that was stored (sequence ${plan.target.sequence})`)
+  }
   // Throws for a disk that is too small, or has other sectors.
   planDisk(manifest, [], plan.disk)
 }
+
+const sameGuid = (a: string | undefined, b: string | undefined): boolean =>
+  a !== undefined && a === b

@@ -18,7 +18,8 @@ import { holdLock } from '../../system/lock.ts'
 import { run } from '../../system/run.ts'
 import type { RescueBoot } from '../boot/method.ts'
 import { readCarry } from '../carry/capture.ts'
-import { removeFileSafely } from '../durable-file.ts'
+import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
+import { eraseSecrets } from '../erase.ts'
 import { type Journal, openJournal } from '../journal.ts'
 import { makeNotifier } from '../notify.ts'
 import { STORE } from '../places.ts'
@@ -130,7 +131,11 @@ interface Mounted extends ResumeOptions {
 }
 
 /** Up to these the first OS is whole, and a rescue that hangs must not keep the host from it. */
-const EARLY: readonly State[] = ['staged', 'armed', 'rehearsal', 'aborted']
+const EARLY: readonly State[] = [
+  ...(['preflight', 'staging', 'staged', 'armed', 'rehearsal', 'aborted'] as const),
+]
+/** States in which nothing is to be done here; the stage may be half filled. */
+const NOT_OURS: readonly State[] = ['preflight', 'staging', 'aborted']
 
 async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutcome> {
   const { atBoot, emit, signal, places } = options
@@ -138,11 +143,9 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
   if (state !== undefined && !EARLY.includes(state)) await markAlive()
   const plan = await readPlan(places.store)
   const boot = await rescueBoot(plan)
-  if (state === 'confirmed') {
-    emit({ event: 'note', text: 'the replacement is confirmed: there is nothing to go on with' })
-    return 'held'
-  }
-  if (state === 'aborted') return afterAbort(journal, { ...options, boot })
+  if (state === 'confirmed') return afterConfirmation({ ...options, boot })
+  if (state !== undefined && NOT_OURS.includes(state))
+    return afterAbort(journal, { ...options, boot })
   const { carry } = await readCarry(join(places.store, STORE.carry))
   const common = { emit, ...(signal === undefined ? {} : { signal }) }
   const acts = rescueActs({
@@ -164,21 +167,43 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
   })
 }
 
+interface Booted extends Mounted {
+  readonly boot: RescueBoot
+}
+
+/** Firmware that lost the order, or a cut on the way: the host belongs to its target. */
+async function afterConfirmation({ emit, places, boot }: Booted): Promise<RescueOutcome> {
+  await eraseSecrets(places.store)
+  const restored = join(places.store, STORE.restored)
+  // Once: firmware that forgets it again would have the host start for ever.
+  if ((await boot.hasGuard()) && !(await exists(restored))) {
+    await writeFileSafely(restored, '', 0o600)
+    emit({ event: 'note', text: 'the target is confirmed: it becomes what boots again' })
+    await boot.confirm()
+    return 'rebooting'
+  }
+  emit({ event: 'note', text: 'the replacement is confirmed: there is nothing to go on with' })
+  return 'held'
+}
+
 /** The rescue should not have started again: the host belongs to its first OS. */
 async function afterAbort(
   journal: Journal,
-  { emit, atBoot, places, boot }: Mounted & { readonly boot: RescueBoot },
+  { emit, atBoot, places, boot }: Booted,
 ): Promise<RescueOutcome> {
   const isIntended = await exists(join(places.store, STORE.intent))
   if (isIntended && (await boot.hasGuard())) {
-    await journal.write({ state: 'held', error: 'aborted behind the guard' })
+    if (journal.current?.state === 'aborted') {
+      await journal.write({ state: 'held', error: 'aborted behind the guard' })
+    }
     await markAlive()
     return 'held'
   }
   await boot.release()
   if (atBoot && !(await anyGatewayAnswers(LOST_SECONDS))) return 'rebooting'
   await markAlive()
-  emit({ event: 'note', text: 'the replacement is aborted; a reboot starts the first system' })
+  const state = journal.current?.state
+  emit({ event: 'note', text: `the replacement is ${state}; a reboot starts the first system` })
   return 'held'
 }
 

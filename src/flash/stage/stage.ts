@@ -34,6 +34,7 @@ import {
 } from '../places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
 import type { ReadyImage } from '../plan/preflight.ts'
+import type { State } from '../states.ts'
 import { makeStore, mountStore, type Store } from '../store.ts'
 import type { RunFacts } from '../systems.ts'
 import { furnishRescue } from './rescue-root.ts'
@@ -69,7 +70,7 @@ export async function fillStage(input: StageInput): Promise<Staged> {
   await mkdir(FIRST_OS.folder, { recursive: true, mode: 0o700 })
   const facts: RunFacts = { storeUuid, planDigest: digest, stage: plan.stage }
   await writeFileSafely(FIRST_OS.run, `${JSON.stringify(facts)}\n`, 0o600)
-  const known = await inPhase(emit, 'looking for an earlier run', () => mountKnown(storeUuid))
+  const known = await inPhase(emit, 'looking for an earlier run', () => takeKnown(storeUuid))
   const store = known ?? (await makeStage(input, digest, storeUuid))
   try {
     const journal = await journalOf(store, digest)
@@ -82,6 +83,26 @@ export async function fillStage(input: StageInput): Promise<Staged> {
     await store[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** States in which a run that was cut is gone on with. */
+const UNFINISHED: readonly (State | undefined)[] = [undefined, 'preflight', 'staging', 'staged']
+
+/** The store of a run that was cut; one that came further, or was undone, is made anew. */
+async function takeKnown(uuid: string): Promise<Store | undefined> {
+  const store = await mountKnown(uuid)
+  if (store === undefined) return undefined
+  await using undo = new AsyncDisposableStack()
+  undo.use(store)
+  const journal = await openJournal(store.path, { system: 'first-os' }).catch(
+    () => 'damaged' as const,
+  )
+  if (journal !== 'damaged' && UNFINISHED.includes(journal.current?.state)) {
+    undo.move()
+    return store
+  }
+  await eraseSecrets(store.path)
+  return undefined
 }
 
 /** The store of an earlier run of the same plan; its UUID is made from the plan. */

@@ -30,7 +30,7 @@ StandardError=journal+console
 /** Seconds in which a system that hangs, and a shutdown that does, are reset. */
 export const WATCHDOG_TEXT = `[Manager]
 RuntimeWatchdogSec=60
-RebootWatchdogSec=120
+RebootWatchdogSec=10min
 `
 
 export const CONFIRM_SCRIPT = `#!/bin/sh
@@ -66,7 +66,7 @@ mkdir -p ${STAGE_MOUNT} && mount -o ro "UUID=$RESCUE_ROOT_UUID" ${STAGE_MOUNT} |
   exit 3
 }
 case \${1:-} in
-  cleanup)
+  cleanup|plan|apply|abort)
     copy=$(mktemp -d /var/tmp/osflash-XXXXXX) || exit 6
     trap 'rm -rf "$copy"' EXIT
     cp -R ${STAGE_MOUNT}${PROGRAM_FOLDER}/. "$copy" && umount ${STAGE_MOUNT} || exit 6
