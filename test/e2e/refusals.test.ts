@@ -70,10 +70,10 @@ const REFUSALS: readonly Refusal[] = [
   {
     what: 'a network that cannot be carried',
     before:
-      'ip link add bridge9 type bridge; ip addr add 10.9.0.1/24 dev bridge9; ' +
-      'ip link set bridge9 up; sleep 1',
-    after: 'ip link del bridge9',
-    says: /bridge9/,
+      'ip link add link "$(ls /sys/class/net | grep -m 1 ^e)" name vlan9 type vlan id 9; ' +
+      'ip addr add 10.9.0.1/24 dev vlan9; ip link set vlan9 up; sleep 1',
+    after: 'ip link del vlan9',
+    says: /vlan9/,
   },
   {
     what: 'nobody who could log in afterwards',
