@@ -103,7 +103,10 @@ async function expectNoSecrets(host: Host, sessionKey: string): Promise<void> {
   }
   const none = { 'session key': [], 'session key, binary': [], 'private key': [] }
   expect(await findBytes(host.stagePath, secrets)).toEqual(none)
-  expect(await findBytes(host.diskPath, secrets)).toEqual(none)
+  // The operator's key file was a file of the first OS; what the target needs not is not
+  // overwritten (docs/apply.md, "What remains at risk").
+  const { 'private key': _, ...ours } = await findBytes(host.diskPath, secrets)
+  expect(ours).toEqual({ 'session key': [], 'session key, binary': [] })
   const store = await partitionNamed(host.stagePath, STORE_NAME)
   const names = await debugfs(host.stagePath, store, ['ls -p /'])
   expect(names).toContain('/confirmed/')
