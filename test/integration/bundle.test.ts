@@ -27,7 +27,7 @@ const APPLETS = ['sh', 'readlink', 'env', 'sha256sum', 'cat'] as const
 const KEYS = ['signer.pub', 'signer.key', 'recipient.pub', 'recipient.key'] as const
 const IMAGES = ['ok-zstd-ocb', 'ok-xz'] as const
 /** As the host's programs: not a file of the bundle. */
-const NAMES_ITS_ENVIRONMENT = '#!/bin/sh\nenv > /work/environment\nexit 1\n'
+const NAMES_ITS_ENVIRONMENT = '#!/bin/sh\nenv > /data/environment\nexit 1\n'
 
 let scratch: Scratch
 let root = ''
@@ -40,7 +40,7 @@ beforeAll(async () => {
   await bundle()
   scratch = await makeScratch('busybox')
   root = scratch.path
-  for (const name of ['bin', 'usr/bin', 'opt', 'dev', 'proc', 'tmp', 'work']) {
+  for (const name of ['bin', 'usr/bin', 'opt', 'dev', 'proc', 'tmp', 'data']) {
     await mkdir(inRoot(name), { recursive: true })
   }
   await writeFile(inRoot('dev/null'), '')
@@ -50,8 +50,8 @@ beforeAll(async () => {
   const { version } = JSON.parse(await readFile(join(project, 'package.json'), 'utf8'))
   await symlink(`osflash-${version}-linux-x64`, inRoot('opt/osflash'))
   await symlink('../../opt/osflash/bin/osflash', inRoot('usr/bin/osflash'))
-  for (const name of KEYS) await copyFile(vectorKey(name), inRoot('work', name))
-  for (const name of IMAGES) await copyFile(vectorPath(name), inRoot('work', `${name}.osimg`))
+  for (const name of KEYS) await copyFile(vectorKey(name), inRoot('data', name))
+  for (const name of IMAGES) await copyFile(vectorPath(name), inRoot('data', `${name}.osimg`))
 })
 afterAll(() => scratch?.[Symbol.asyncDispose]())
 
@@ -100,26 +100,26 @@ describe.skipIf(process.getuid?.() !== 0)('as root, with busybox alone', () => {
   })
 
   test('inspect describes an image', async () => {
-    const { stdout } = await enter(['/usr/bin/osflash', 'inspect', '/work/ok-xz.osimg'])
-    expect(stdout).toMatch(/^\/work\/ok-xz\.osimg: vector, sequence 1, made /)
+    const { stdout } = await enter(['/usr/bin/osflash', 'inspect', '/data/ok-xz.osimg'])
+    expect(stdout).toMatch(/^\/data\/ok-xz\.osimg: vector, sequence 1, made /)
   })
 
   test.each(IMAGES)('unpack writes what an installation writes: %s', async (name) => {
     await unpackInRoot(name)
-    const expected = inRoot('work', `${name}.expected`)
+    const expected = inRoot('data', `${name}.expected`)
     await run([join(project, 'bin/osflash'), 'unpack', vectorPath(name), '--to', expected, ...OPEN])
-    expect(await readFile(inRoot('work', `${name}.raw`))).toEqual(await readFile(expected))
+    expect(await readFile(inRoot('data', `${name}.raw`))).toEqual(await readFile(expected))
   })
 
   test('a host with the C library musl changes nothing', async () => {
     // How the packages with native parts find out.
     await writeFile(inRoot('usr/bin/ldd'), 'musl libc')
     await unpackInRoot('ok-xz')
-    expect((await stat(inRoot('work/ok-xz.raw'))).size).toBeGreaterThan(0)
+    expect((await stat(inRoot('data/ok-xz.raw'))).size).toBeGreaterThan(0)
   })
 
   test('a key that is not there is refused in one line, status 6', async () => {
-    const argv = ['/usr/bin/osflash', 'verify', '/work/ok-xz.osimg', '--trust', '/work/none.pub']
+    const argv = ['/usr/bin/osflash', 'verify', '/data/ok-xz.osimg', '--trust', '/data/none.pub']
     const { status, stderrTail } = await enter(argv, { statuses: [6] })
     expect(status).toBe(6)
     expect(stderrTail).toMatch(/^osflash: error: .*none\.pub/m)
@@ -129,15 +129,15 @@ describe.skipIf(process.getuid?.() !== 0)('as root, with busybox alone', () => {
     await writeFile(inRoot('usr/bin/qemu-img'), NAMES_ITS_ENVIRONMENT)
     await chmod(inRoot('usr/bin/qemu-img'), 0o755)
     await writeFile(
-      inRoot('work/disk.qcow2'),
+      inRoot('data/disk.qcow2'),
       Buffer.from('QFI\xfb\0\0\0\x03'.padEnd(512), 'latin1'),
     )
-    const seal = ['--recipient', '/work/recipient.pub', '--sign-with', '/work/signer.key']
-    await enter(['/usr/bin/osflash', 'pack', '/work/disk.qcow2', '-o', '/work/q.osimg', ...seal], {
+    const seal = ['--recipient', '/data/recipient.pub', '--sign-with', '/data/signer.key']
+    await enter(['/usr/bin/osflash', 'pack', '/data/disk.qcow2', '-o', '/data/q.osimg', ...seal], {
       env: { LD_PRELOAD: '/nonexistent.so' },
       statuses: [1, 2, 3, 4, 5, 6],
     })
-    const environment = await readFile(inRoot('work/environment'), 'utf8')
+    const environment = await readFile(inRoot('data/environment'), 'utf8')
     expect(environment).toMatch(/^UV_THREADPOOL_SIZE=16$/m)
     expect(environment).not.toMatch(/^LD_/m)
     expect(environment).not.toContain('/opt/osflash')
@@ -151,9 +151,9 @@ describe.skipIf(process.getuid?.() !== 0)('as root, with busybox alone', () => {
 })
 
 async function unpackInRoot(name: string): Promise<void> {
-  const target = inRoot('work', `${name}.raw`)
+  const target = inRoot('data', `${name}.raw`)
   await run(['rm', '--force', target])
-  const open = ['--trust', '/work/signer.pub', '--identity', '/work/recipient.key']
-  const image = `/work/${name}.osimg`
-  await enter(['/usr/bin/osflash', 'unpack', image, '--to', `/work/${name}.raw`, ...open])
+  const open = ['--trust', '/data/signer.pub', '--identity', '/data/recipient.key']
+  const image = `/data/${name}.osimg`
+  await enter(['/usr/bin/osflash', 'unpack', image, '--to', `/data/${name}.raw`, ...open])
 }
