@@ -3,9 +3,11 @@
  *
  * 1. NAME is that of a file: test/e2e/NAME.test.ts.
  * 2. `--core` stands for those that every change must pass.
- * 3. What vitest reports goes to build/reports/e2e.json, which .ci/run sums up.
+ * 3. As many machines at once as there are processors, for each of them keeps one busy.
+ * 4. What vitest reports goes to build/reports/e2e.json, which .ci/run sums up.
  */
 import { readdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { runSuite } from './suites.ts'
 
@@ -28,4 +30,7 @@ if (unknown.length > 0) {
   throw new Error(`no scenario ${unknown.join(', ')}; there are ${known.toSorted().join(', ')}`)
 }
 const files = (names.length > 0 ? names : known).map((name) => `test/e2e/${name}${ENDING}`)
-process.exitCode = await runSuite('e2e', [...files, ...options])
+// By vitest.config.ts two files at once, at most.
+const atOnce = Math.max(1, Math.floor(availableParallelism() / Math.min(2, files.length)))
+const limit = `--maxConcurrency=${atOnce}`
+process.exitCode = await runSuite('e2e', [...files, limit, ...options])

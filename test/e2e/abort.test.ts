@@ -4,7 +4,7 @@ import { commandLine, osflash, PROGRAM, status } from './operator.ts'
 import { beginWith, bootFirstOs, LIMIT } from './takeover.ts'
 import { bootConfiguration, digestOutsideRoot } from './untouched.ts'
 
-test.for(['bios', 'uefi'] as const)(
+test.concurrent.for(['bios', 'uefi'] as const)(
   'abort under %s: the boot configuration is what it was, and the first OS starts',
   async (firmware) => {
     await using began = await beginWith({ name: `abort-${firmware}`, firmware })

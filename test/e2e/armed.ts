@@ -20,7 +20,7 @@ export interface Armed {
 }
 
 /** The folder that `HostOptions.from` takes. */
-async function armedMachine({ firmware, options = {} }: Armed): Promise<string> {
+export async function armedMachine({ firmware, options = {} }: Armed): Promise<string> {
   const name = `armed-${firmware}-${digestOf(JSON.stringify(options)).slice(0, 4)}`
   await using began = await beginWith({ name, firmware })
   const images = Object.values(began.images).map((address) => basename(String(address)))

@@ -9,7 +9,7 @@ const MARKS = {
   uefi: { guard: 'osflash: rescue', trial: 'state trial' },
 } as const
 
-test.for(['bios', 'uefi'] as const)(
+test.concurrent.for(['bios', 'uefi'] as const)(
   'under %s a reset after the guard, and one during the trial, end in the rescue',
   async (firmware) => {
     await using host = await armedHost(`boot-chain-${firmware}`, { firmware })

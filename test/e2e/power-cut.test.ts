@@ -1,22 +1,43 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { armedMachine } from './armed.ts'
 import type { Host, System } from './host.ts'
 import { applyDone, osflash, PROGRAM, startApply, status } from './operator.ts'
 import { type Began, beginWith, bootFirstOs, LIMIT } from './takeover.ts'
 
-/** Where in the run the power goes, and how long after that at most. */
-type Moment = 'staging' | 'leaving' | 'rescue' | 'leaving rescue'
-const MOMENTS: readonly { readonly when: Moment; readonly withinSeconds: number }[] = [
+/** Where in the run the power goes: `apply` at work, the host leaving, or a state of the rescue. */
+type Moment = 'staging' | 'leaving' | 'state rehearsal' | 'state flashing' | 'state trial'
+/** How long after that at most. */
+interface Cut {
+  readonly when: Moment
+  readonly withinSeconds: number
+}
+
+interface Run {
+  readonly name: string
+  readonly firmware: 'bios' | 'uefi'
+  readonly isArmed: boolean
+  readonly seed: number
+  readonly cuts: readonly Cut[]
+}
+
+/** While the first OS can start, and from there to the confirmation. */
+const EARLY: readonly Cut[] = [
   { when: 'staging', withinSeconds: 30 },
   { when: 'staging', withinSeconds: 90 },
   { when: 'leaving', withinSeconds: 25 },
-  { when: 'rescue', withinSeconds: 20 },
-  { when: 'rescue', withinSeconds: 45 },
-  { when: 'leaving rescue', withinSeconds: 40 },
 ]
-const SEED = { bios: 4_002, uefi: 4_003 } as const
+const LATE: readonly Cut[] = [
+  { when: 'state rehearsal', withinSeconds: 30 },
+  { when: 'state flashing', withinSeconds: 45 },
+  { when: 'state trial', withinSeconds: 60 },
+]
+const RUNS: readonly Run[] = (['bios', 'uefi'] as const).flatMap((firmware, place) => [
+  { name: `${firmware}-early`, firmware, isArmed: false, seed: 4_002 + place, cuts: EARLY },
+  { name: `${firmware}-late`, firmware, isArmed: true, seed: 4_102 + place, cuts: LATE },
+])
 const ANSWERS_WITHIN = 420
-const ENDS_WITHIN = 900
+const ENDS_WITHIN = 1_200
 
 /** Numbers from 0 to below 1 that are the same in every run (mulberry32). */
 function* numbers(seed: number): Generator<number, never> {
@@ -28,33 +49,34 @@ function* numbers(seed: number): Generator<number, never> {
   }
 }
 
-test.concurrent.for(['bios', 'uefi'] as const)(
-  'power cuts under %s: something answers each time, and the run ends well',
+test.concurrent.for(RUNS)(
+  '$name: after each power cut something answers, and the run ends well',
   { timeout: 40 * 60_000 },
-  async (firmware) => {
-    await using began = await beginWith({
-      name: `power-cut-${firmware}`,
-      firmware,
-      recordWrites: true,
-    })
-    await bootFirstOs(began)
+  async ({ name, firmware, isArmed, seed, cuts }) => {
+    const from = isArmed ? { from: await armedMachine({ firmware }) } : {}
+    const options = { name: `power-cut-${name}`, firmware, recordWrites: true, ...from }
+    await using began = await beginWith(options)
     const { host } = began
-    const random = numbers(SEED[firmware])
-    for (const { when, withinSeconds } of MOMENTS) {
+    await (isArmed ? host.powerOn() : bootFirstOs(began))
+    const random = numbers(seed)
+    let poweredOnAt = 0
+    for (const { when, withinSeconds } of cuts) {
       const delay = random.next().value * withinSeconds
-      await reach(began, when)
+      await reach(began, when, poweredOnAt)
       await sleep(delay * 1000)
       const losses = await host.losePower(() => random.next().value)
+      poweredOnAt = (await host.serialLog()).length
       await host.powerOn()
       const { system } = await host.waitFor(ANY, { seconds: ANSWERS_WITHIN })
       const said = await status(host).catch((error: unknown) => String(error).slice(0, 200))
       const state = typeof said === 'string' ? said : `${said.state} ${said.error ?? ''}`
       console.log(
-        `${firmware}: cut ${delay.toFixed(1)} s into ${when}: ${system} answers ` +
+        `${name}: cut ${delay.toFixed(1)} s into ${when}: ${system} answers ` +
           `at ${host.seconds.toFixed(0)} s: ${state} ${JSON.stringify(losses)}`,
       )
     }
     await finish(began)
+    console.log(`${name}: confirmed at ${host.seconds.toFixed(0)} s`)
     expect((await host.ssh('. /etc/os-release; echo $VERSION_ID')).trim()).toBe('13')
     expect(await status(host)).toMatchObject({ state: 'confirmed', exitStatus: 0 })
   },
@@ -63,19 +85,21 @@ test.concurrent.for(['bios', 'uefi'] as const)(
 const ANY: readonly System[] = ['first-os', 'rescue', 'target']
 
 /** Leads the host to the moment, or beyond when it is there already. */
-async function reach(began: Began, when: Moment): Promise<void> {
+async function reach(began: Began, when: Moment, poweredOnAt: number): Promise<void> {
   const { host } = began
-  const { system } = await host.waitFor(ANY, { seconds: ANSWERS_WITHIN })
-  if (system === 'first-os') {
+  const isBooting = host.seen.length === 0
+  if (!isBooting) {
+    const { system } = await host.waitFor(ANY, { seconds: ANSWERS_WITHIN })
     await goOn(began, system)
     if (when === 'staging') return
-    if ((await applyDone(host, LIMIT.staging)) !== 'away') await host.waitForSilence(LIMIT.away)
+    if (system === 'first-os') await leave(host)
     if (when === 'leaving') return
-    await host.waitFor(ANY, { seconds: ANSWERS_WITHIN })
-  } else {
-    await goOn(began, system)
   }
-  if (when === 'leaving rescue') await host.waitForSilence(LIMIT.flash)
+  await host.waitForSerial(when, LIMIT.away + LIMIT.flash, poweredOnAt)
+}
+
+async function leave(host: Host): Promise<void> {
+  if ((await applyDone(host, LIMIT.staging)) !== 'away') await host.waitForSilence(LIMIT.away)
 }
 
 /** What an operator does with what answers. */
@@ -111,7 +135,7 @@ async function finish(began: Began): Promise<void> {
     if (system === 'rescue' && (await isHeld(host).catch(() => false))) await goOn(began, system)
     if (system === 'first-os') {
       await goOn(began, system)
-      if ((await applyDone(host, LIMIT.staging)) !== 'away') await host.waitForSilence(LIMIT.away)
+      await leave(host)
     }
     await sleep(3000)
   }

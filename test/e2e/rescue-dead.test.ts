@@ -52,7 +52,7 @@ const DEATHS: readonly Death[] = [
   },
 ]
 
-test.for(DEATHS)('$name: the first OS answers again and says why', async (death) => {
+test.concurrent.for(DEATHS)('$name: the first OS answers again and says why', async (death) => {
   const name = `rescue-dead-${DEATHS.indexOf(death)}`
   await using host = await armedHost(name, { firmware: death.firmware })
   await death.kill(host)
