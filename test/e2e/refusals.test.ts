@@ -1,3 +1,4 @@
+import { copyFile, stat, truncate } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { GIB } from '../../src/units.ts'
 import { blankDisk } from './first-os.ts'
@@ -12,10 +13,14 @@ interface Refusal {
   readonly options?: Options
   /** The target is this one. */
   readonly target?: Variant
+  /** The target is half of itself. */
+  readonly isTruncated?: true
   /** Shell around the command, as `do; COMMAND; undo`. */
   readonly before?: string
   readonly after?: string
-  /** 3 unless it is a question of trust. */
+  /** Called while the same command waits for its operator. */
+  readonly isSecond?: true
+  /** 3 unless it is a question of trust, damage or the network. */
   readonly status?: number
   readonly says: RegExp
 }
@@ -23,10 +28,25 @@ interface Refusal {
 const AWAY = '/root/away'
 const KEYS_FILE = '/root/.ssh/authorized_keys'
 const GRUB = '/boot/grub/grub.cfg'
+const TWIN = 'E2E-TWIN-4'
+/** Keeps GRUB's folder in memory, where GRUB cannot write. */
+const COVER_GRUB =
+  'mkdir /run/cover; mount -t tmpfs cover /run/cover; cp -a /boot/grub/. /run/cover; ' +
+  'mount --bind /run/cover /boot/grub'
+const UNCOVER_GRUB = 'umount /boot/grub /run/cover; rmdir /run/cover'
+/** Another `apply`, which waits on its terminal for the operator's word. */
+const otherApply = (command: string): string =>
+  `mkfifo /run/word; sleep 600 > /run/word & typing=$!
+   script -qfc "${command}" /run/other.log < /run/word > /dev/null & other=$!
+   for second in $(seq 60); do grep -q @osflash- /proc/net/unix && break; sleep 1; done`
+const END_OTHER =
+  'kill $typing $other; wait; rm /run/word /run/other.log; ' +
+  'for second in $(seq 60); do grep -q @osflash- /proc/net/unix || break; sleep 1; done'
 
 const REFUSALS: readonly Refusal[] = [
   { what: 'no such disk', options: { disk: 'NO-SUCH-DISK' }, says: /NO-SUCH-DISK/ },
   { what: 'a kernel name', options: { disk: 'vda' }, says: /vda.*|E2E-DISK-1/s },
+  { what: 'a number that two disks have', options: { stage: TWIN }, says: /2 disks/ },
   { what: 'one disk for both', options: { stage: SERIAL.disk }, says: /--stage/ },
   {
     what: 'the disk that runs this system, named as stage',
@@ -68,6 +88,12 @@ const REFUSALS: readonly Refusal[] = [
     says: /boot loader/,
   },
   {
+    what: 'a boot loader that cannot write where it reads',
+    before: COVER_GRUB,
+    after: UNCOVER_GRUB,
+    says: /boot loader in .*(cannot write|lies on)/,
+  },
+  {
     what: 'a network that cannot be carried',
     before:
       'ip link add link "$(ls /sys/class/net | grep -m 1 ^e)" name vlan9 type vlan id 9; ' +
@@ -88,6 +114,17 @@ const REFUSALS: readonly Refusal[] = [
     says: /container/,
   },
   {
+    what: 'a second apply while one is under way',
+    isSecond: true,
+    says: /another osflash/,
+  },
+  {
+    what: 'an image that was cut off',
+    isTruncated: true,
+    status: 6,
+    says: /bytes, not \d+[^]*truncated/,
+  },
+  {
     what: 'an image that is not there',
     options: { target: 'http://10.0.2.2:1/none.osimg' },
     status: 5,
@@ -98,18 +135,23 @@ const REFUSALS: readonly Refusal[] = [
 test('each refusal: its status, one line, and nothing changed', async () => {
   await using began = await beginWith({ name: 'refusals', firmware: 'bios' })
   const { host, server, images } = began
-  const small = `${host.folder}/small.img`
-  await blankDisk(small, GIB / 2)
-  host.disks = [...host.disks, { path: small, serial: SERIAL.other, bootIndex: 3 }]
+  for (const [place, serial] of [SERIAL.other, TWIN, TWIN].entries()) {
+    const path = `${host.folder}/small-${place}.img`
+    await blankDisk(path, GIB / 2)
+    host.disks = [...host.disks, { path, serial, bootIndex: place + 3 }]
+  }
   await bootFirstOs(began)
   const before = await bootConfiguration(host)
   const disk = await digestOutsideRoot(host.diskPath)
   const stage = await digestOfDisk(host.stagePath)
   for (const refusal of REFUSALS) {
-    const { what, options = {}, target, status = 3, says } = refusal
-    const own = target === undefined ? {} : { target: await offer(target) }
+    const { what, options = {}, status = 3, says } = refusal
+    const own = await targetOf(refusal)
+    const waiting = commandLine('apply', { 'no-reboot': '' }, images)
     const command = commandLine('apply', { yes: '', 'no-reboot': '' }, images, own, options)
-    const undone = `${refusal.before ?? ':'}; ${command}; status=$?; ${refusal.after ?? ':'}`
+    const before = refusal.isSecond ? otherApply(waiting) : (refusal.before ?? ':')
+    const after = refusal.isSecond ? END_OTHER : (refusal.after ?? ':')
+    const undone = `${before}; ${command}; status=$?; ${after}`
     const outcome = await host.outcome(`${undone}; exit $status`)
     const said = outcome.stderr.split('\n').filter((line) => /^osflash: error: /.test(line))
     expect.soft({ what, status: outcome.status, lines: said.length }, outcome.stderr).toEqual({
@@ -123,8 +165,18 @@ test('each refusal: its status, one line, and nothing changed', async () => {
   expect(await digestOutsideRoot(host.diskPath)).toBe(disk)
   expect(await digestOfDisk(host.stagePath)).toBe(stage)
 
-  async function offer(variant: Variant): Promise<string> {
-    const path = await image('target-debian-13', variant)
-    return server.offer(path, imageFileName(path))
+  async function targetOf({ target, isTruncated }: Refusal): Promise<Options> {
+    if (isTruncated) return { target: server.offer(await half(), 'half.osimg') }
+    if (target === undefined) return {}
+    const path = await image('target-debian-13', target)
+    return { target: server.offer(path, imageFileName(path)) }
+  }
+
+  async function half(): Promise<string> {
+    const path = `${host.folder}/half.osimg`
+    const whole = await image('target-debian-13')
+    await copyFile(whole, path)
+    await truncate(path, Math.floor((await stat(whole)).size / 2))
+    return path
   }
 })
