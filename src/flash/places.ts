@@ -21,6 +21,8 @@ export const STORE = {
   /** Certificates whose signatures count. */
   trust: 'trust',
   plan: 'plan.json',
+  /** The same bytes; made by the rescue, before there is no first OS to go back to. */
+  planCopy: 'plan.copy.json',
   /** carry.json and its files; 0700. */
   carry: 'carry',
   /** What disarming needs: written before anything is armed. */

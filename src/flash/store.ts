@@ -7,7 +7,7 @@
  *    used, and stays. Whoever only reads gets a mount of their own, so that a short look and a
  *    run never take each other's mount away.
  * 3. Leaving the block unmounts what was mounted here; that flushes the file system.
- * 4. `readPlan` gives the plan that the journal pinned, or none.
+ * 4. `readPlan` gives the plan that the journal pinned, from either of its files, or none.
  *
  * Not promised: unmounting after SIGKILL.
  */
@@ -148,16 +148,24 @@ export interface NewStore {
 }
 
 /**
- * The plan on the store, which the journal pinned.
+ * The plan on the store, which the journal pinned; from its copy where the first is damaged.
  * @param digest what pins it where the journal cannot be read; SHA-256, lower-case hex
- * @throws OsflashError `digest` when it is another one, `format`, `io`
+ * @throws OsflashError `digest` when both are others, `format`, `io`
  */
 export async function readPlan(storePath: string, digest?: string): Promise<FlashPlan> {
   const path = join(storePath, STORE.plan)
+  const pinned = digest ?? (await openJournal(storePath, { system: 'rescue' })).current?.planDigest
+  return planIn(path, pinned).catch((error: unknown) =>
+    planIn(join(storePath, STORE.planCopy), pinned).catch(() => {
+      throw error
+    }),
+  )
+}
+
+async function planIn(path: string, pinned: string | undefined): Promise<FlashPlan> {
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw ioError(`reading ${path}`, cause)
   })
-  const pinned = digest ?? (await openJournal(storePath, { system: 'rescue' })).current?.planDigest
   if (planDigest(bytes) !== pinned) {
     throw new OsflashError('digest', `reading ${path}: it is not the plan that was pinned`, {
       hints: ['osflash abort, then osflash apply again'],

@@ -4,7 +4,8 @@
  * 1. The image is checked as preflight checked the first: signature, kind, firmware, size.
  * 2. The stored image makes room, then the new one is stored and verified as in staging.
  * 3. The plan names it: `plan.json.next` is durable, then the journal has its digest, then it is
- *    renamed. A power cut between leaves a plan that `settlePlan` finds.
+ *    renamed. A power cut between leaves a plan that `settlePlan` finds. It also keeps a second
+ *    file of the plan.
  *
  * Nothing of the disk is touched. Not promised: the old target; it is gone once fetching began.
  */
@@ -84,15 +85,32 @@ export async function replaceTarget(replacement: Replacement): Promise<void> {
   await settlePlan(store, journal)
 }
 
-/** Gives the next plan its name, if the journal is of it already. */
+/** Gives the next plan its name, if the journal is of it already; two files have it then. */
 export async function settlePlan(store: string, journal: Journal): Promise<void> {
   const next = join(store, NEXT_PLAN)
+  const pinned = journal.current?.planDigest
   const bytes = await readFile(next).catch(() => undefined)
-  if (bytes === undefined || planDigest(bytes) !== journal.current?.planDigest) return
-  await rename(next, join(store, STORE.plan)).catch((cause: unknown) => {
-    throw ioError(`renaming ${next}`, cause)
-  })
-  await syncFolder(store)
+  if (bytes !== undefined && planDigest(bytes) === pinned) {
+    await rename(next, join(store, STORE.plan)).catch((cause: unknown) => {
+      throw ioError(`renaming ${next}`, cause)
+    })
+    await syncFolder(store)
+  }
+  // One file is enough to go on with.
+  await mendPlans(store, pinned).catch(() => undefined)
+}
+
+/** What one of the two files lost is taken from the other. */
+async function mendPlans(store: string, pinned: string | undefined): Promise<void> {
+  const paths = [STORE.plan, STORE.planCopy].map((name) => join(store, name))
+  const found = await Promise.all(paths.map((path) => readFile(path).catch(() => undefined)))
+  const isPinned = (bytes: Buffer | undefined): bytes is Buffer =>
+    bytes !== undefined && planDigest(bytes) === pinned
+  const good = found.find(isPinned)
+  if (good === undefined) return
+  for (const [index, path] of paths.entries()) {
+    if (!isPinned(found[index])) await writeFileSafely(path, good, 0o600)
+  }
 }
 
 function checkFits(image: OpenImage, plan: FlashPlan): void {

@@ -20,7 +20,7 @@ import type { RescueBoot } from '../boot/method.ts'
 import { readCarry } from '../carry/capture.ts'
 import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
 import { eraseSecrets } from '../erase.ts'
-import { type Journal, openJournal } from '../journal.ts'
+import type { Journal } from '../journal.ts'
 import { makeNotifier } from '../notify.ts'
 import { STORE } from '../places.ts'
 import type { FlashPlan } from '../plan/plan.ts'
@@ -31,6 +31,7 @@ import { logFolder, rescueActs } from './acts.ts'
 import { rescueBoot } from './boot.ts'
 import type { RescueHost } from './host.ts'
 import { type RescueJournal, type RescueOutcome, runRescue } from './machine.ts'
+import { openOrRenew } from './new-journal.ts'
 import { type NewTarget, replaceTarget, settlePlan } from './new-target.ts'
 import { anyGatewayAnswers } from './reached.ts'
 
@@ -98,11 +99,16 @@ async function goOn(options: ResumeOptions): Promise<RescueOutcome> {
   }
   await using _lock = await holdLock('osflash resume', 'resuming')
   await using store = await mountStore({ uuid: found.storeUuid })
-  const journal = await openJournal(store.path, { system: 'rescue' })
+  const { newTarget, signal } = options
+  const journal = await openOrRenew({
+    store: store.path,
+    stagedDigest: found.planDigest,
+    isAsked: newTarget !== undefined,
+    makeBoot: rescueBoot,
+  })
   const emit = await logged(store.path, options)
   const isHeld = await obeyHold(store.path, { ...options, emit })
   if (isHeld) return 'held'
-  const { newTarget, signal } = options
   if (newTarget !== undefined) {
     const rest = signal === undefined ? {} : { signal }
     await replaceTarget({ store: store.path, journal, ...newTarget, emit, ...rest })
