@@ -39,6 +39,8 @@ export const STORE = {
   go: 'go',
   /** An empty file: the operator said HOLD. */
   hold: 'hold',
+  /** The number of the trial that was granted last, and a newline; durable before it is granted. */
+  granted: 'granted',
   /** Written by the trial agent: why the target is not confirmed, a line each. */
   trialLog: 'trial.log',
   /** Written by the trial agent when the target proved itself: the plan's digest. */

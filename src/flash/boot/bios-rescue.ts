@@ -92,9 +92,10 @@ export function biosRescueBoot(options: BiosRescueOptions): RescueBoot {
       return guardTarget(target, { ...known, remember })
     },
     retarget: async () => void (await startable(options)),
-    trial: async () => {
+    trial: async (granting) => {
       const { disk } = await startable(options)
       if (!(await hasGuard())) throw guardMissing(disk)
+      await granting?.()
       await setGrubVariables(environmentPath(options), { [TRIAL_VARIABLE]: '1' })
     },
     confirm: async () => {

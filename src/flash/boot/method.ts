@@ -35,8 +35,11 @@ export interface RescueBoot {
   wrapTarget(target: Target): Target
   /** The target's boot structures are on disk, read back; the guard is still first. */
   retarget(): Promise<void>
-  /** The next boot is the target, once; read back. */
-  trial(): Promise<void>
+  /**
+   * The next boot is the target, once; read back.
+   * @param granting called when all that can fail before was looked at, right before it is granted
+   */
+  trial(granting?: () => Promise<void>): Promise<void>
   /** For targets without an agent: from now on every boot is the target; read back. */
   confirm(): Promise<void>
   /** Shell variables for the agent's settings file, and files for the target's root. */

@@ -213,9 +213,11 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
       if (!order.includes(entry)) await writeOrder(variables, [...order, entry])
       await expectGuard()
     },
-    trial: async () => {
+    trial: async (granting) => {
       await expectGuard()
-      await writeNext(variables, await targetEntry())
+      const entry = await targetEntry()
+      await granting?.()
+      await writeNext(variables, entry)
     },
     confirm: async () => putFirst(variables, [await targetEntry(), await rescueEntry()]),
     confirmSettings: async () => ({

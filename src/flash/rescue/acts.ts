@@ -15,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openFileSource } from '../../deliver/file.ts'
 import { type Certificate, readCertificates } from '../../encrypt/keys.ts'
 import { verifyDetached } from '../../encrypt/signature.ts'
-import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
+import { errnoOf, ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
 import { inPhase } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { type CheckSignatures, openImage } from '../../unpack/image.ts'
@@ -53,7 +53,7 @@ export function rescueActs(host: RescueHost): RescueActs {
     wipe: async () => {
       const disk = await guardedDisk(host)
       // What it says of the disk is not true any more.
-      for (const name of [STORE.checkpoint, STORE.confirmed]) {
+      for (const name of [STORE.checkpoint, STORE.confirmed, STORE.granted]) {
         await removeFileSafely(join(store, name))
       }
       await wipeDisk(disk, (target) => boot.wrapTarget(target))
@@ -65,11 +65,12 @@ export function rescueActs(host: RescueHost): RescueActs {
       await furnishTarget(host, { disk, manifest: await storedManifest(host) })
     },
     retarget: () => boot.retarget(),
-    trial: async () => {
+    trial: async (attempt) => {
       // What an earlier trial left is not the reason of this one.
       await removeFileSafely(join(store, STORE.trialLog))
-      await boot.trial()
+      await boot.trial(() => writeFileSafely(join(store, STORE.granted), `${attempt}\n`, 0o600))
     },
+    wasGranted: (attempt) => wasGranted(store, attempt),
     confirm: async () => {
       // Read as the last state if the power goes now: what is left to do is done again then.
       await writeFileSafely(join(store, STORE.confirmed), `${host.planDigest}\n`, 0o600)
@@ -182,6 +183,16 @@ async function storedTrust(store: string): Promise<CheckSignatures> {
     trusted.push(...(await readCertificates({ bytes: await readFile(place), place })))
   }
   return async (bytes, signatures) => (await verifyDetached({ bytes, signatures, trusted })).signers
+}
+
+/** Only a file that is not there, or is of another trial, says no. */
+async function wasGranted(store: string, attempt: number): Promise<boolean> {
+  const path = join(store, STORE.granted)
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    if (errnoOf(cause) === 'ENOENT') return ''
+    throw ioError(`reading ${path}`, cause)
+  })
+  return text.trim() === String(attempt)
 }
 
 /** The last line that the agent left, or that it left none. */

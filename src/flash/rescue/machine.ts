@@ -43,8 +43,10 @@ export interface RescueActs {
   /** Carry, agent, checks inside the target's root. */
   furnish(): Promise<void>
   retarget(): Promise<void>
-  /** Lets the target start once. */
-  trial(): Promise<void>
+  /** Lets the target start once. @param attempt which trial it is, from 1 */
+  trial(attempt: number): Promise<void>
+  /** False only where the target cannot have been started by this trial. */
+  wasGranted(attempt: number): Promise<boolean>
   /** Makes the target the way to boot; only where nobody has to confirm. */
   confirm(): Promise<void>
   /** Erases the secrets of the store. */
@@ -71,6 +73,8 @@ export type RescueOutcome = 'rebooting' | 'held'
 
 /** A disk that fails three times is not tried a fourth time without a person. */
 const FLASH_ATTEMPTS_MAX = 3
+/** One that a cut kept from being granted is not a trial that failed; twice is no cut any more. */
+const TRIAL_ATTEMPTS_MAX = 2
 /** Power cuts, panics and reboots behind the guard. */
 const RETURNS_MAX = 10
 
@@ -153,17 +157,24 @@ async function flash(run: RescueRun): Promise<undefined> {
 async function startTarget(run: RescueRun): Promise<RescueOutcome> {
   const { journal, acts } = run
   const attempts = attemptsOf(journal)
-  await journal.write({ state: 'trial', attempts: { ...attempts, trial: attempts.trial + 1 } })
+  const trial = attempts.trial + 1
+  await journal.write({ state: 'trial', attempts: { ...attempts, trial } })
   if (run.confirm === 'none') {
     await acts.confirm()
     await journal.write({ state: 'confirmed' })
     await acts.erase()
-  } else await acts.trial()
+  } else await acts.trial(trial)
   return 'rebooting'
 }
 
 /** The rescue is up again, and nobody confirmed. */
-async function afterTrial({ acts }: RescueRun): Promise<never> {
+async function afterTrial(run: RescueRun): Promise<RescueOutcome> {
+  const { acts, emit } = run
+  const { trial } = attemptsOf(run.journal)
+  if (trial < TRIAL_ATTEMPTS_MAX && !(await acts.wasGranted(trial))) {
+    emit({ event: 'note', text: 'the host was cut before the target could start: once more' })
+    return startTarget(run)
+  }
   const why = await acts.trialReason()
   throw new OsflashError('unexpected', `trying the target: ${why}`, {
     hints: ['osflash resume', 'osflash resume --target OTHER'],

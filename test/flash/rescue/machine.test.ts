@@ -8,7 +8,7 @@ class PowerCut extends Error {}
 
 type ActName = Exclude<
   keyof RescueActs,
-  'hasGuard' | 'wasDecided' | 'trialReason' | 'release' | 'erase'
+  'hasGuard' | 'wasDecided' | 'wasGranted' | 'trialReason' | 'release' | 'erase'
 >
 
 interface Fault {
@@ -25,6 +25,8 @@ class Host {
   guarded = false
   /** The rescue itself put the guard there. */
   decided = false
+  /** The trial that was granted last. */
+  granted: number | 'unreadable' = 0
   released = 0
   erased = 0
   readonly done: string[] = []
@@ -90,7 +92,15 @@ class Host {
       unpack: guardedOnly('unpack'),
       furnish: guardedOnly('furnish'),
       retarget: guardedOnly('retarget'),
-      trial: guardedOnly('trial'),
+      trial: (attempt) =>
+        this.act('trial', () => {
+          if (!this.guarded) throw new Error('trial without a guard')
+          this.granted = attempt
+        }),
+      wasGranted: async (attempt) => {
+        if (this.granted === 'unreadable') throw new OsflashError('io', 'reading granted')
+        return this.granted === attempt
+      },
       confirm: guardedOnly('confirm'),
       trialReason: async () => 'no gateway',
     }
@@ -112,11 +122,14 @@ class Host {
     }
     // After a cut nothing more is written: what the machine would do is not seen.
     const cutting = Object.fromEntries(
-      Object.entries(acts).map(([name, work]) => [
+      Object.entries<(attempt: number) => Promise<unknown>>({
+        ...acts,
+        guard: () => acts.guard(true),
+      }).map(([name, work]) => [
         name,
-        async () => {
+        async (attempt: number) => {
           if (dead) throw new PowerCut('the power is gone')
-          return work().catch((error: unknown) => {
+          return work(attempt).catch((error: unknown) => {
             dead ||= error instanceof PowerCut
             throw error
           })
@@ -168,8 +181,8 @@ describe('the rescue', () => {
       host.faults = [{ at, when, what: 'cut' }]
       await expect(host.boot()).rejects.toThrow(PowerCut)
       const outcome = await host.boot()
-      // Once the trial is counted, a rescue that comes up again holds.
-      if (at === 'trial') {
+      // Once the trial is granted, a rescue that comes up again holds.
+      if (at === 'trial' && when === 'after') {
         expect(outcome).toBe('held')
         expect(host.record).toMatchObject({
           state: 'held',
@@ -181,6 +194,34 @@ describe('the rescue', () => {
       expect(host.guarded).toBe(true)
     },
   )
+
+  it('tries a target once more that a cut kept from being started, and then holds', async () => {
+    const host = new Host()
+    host.faults = [{ at: 'trial', when: 'before', what: 'cut', times: 2 }]
+    await expect(host.boot()).rejects.toThrow(PowerCut)
+    expect(host.record).toMatchObject({ state: 'trial', attempts: { trial: 1 } })
+    await expect(host.boot()).rejects.toThrow(PowerCut)
+    expect(host.record).toMatchObject({ state: 'trial', attempts: { trial: 2 } })
+    expect(await host.boot()).toBe('held')
+    expect(host.done).toEqual(WHOLE.slice(0, -1))
+  })
+
+  it('confirms once more where a cut came before it', async () => {
+    const host = new Host()
+    host.faults = [{ at: 'confirm', when: 'before', what: 'cut' }]
+    await expect(host.boot({ confirm: 'none' })).rejects.toThrow(PowerCut)
+    expect(await host.boot({ confirm: 'none' })).toBe('rebooting')
+    expect(host.record.state).toBe('confirmed')
+  })
+
+  it('holds where nobody can say whether the target was started', async () => {
+    const host = new Host('trial')
+    host.record = { ...host.record, attempts: { flash: 1, trial: 1 } }
+    host.granted = 'unreadable'
+    expect(await host.boot()).toBe('held')
+    expect(host.record).toMatchObject({ state: 'held', error: 'reading granted' })
+    expect(host.done).toEqual([])
+  })
 
   it('goes back to the first system when the gate stays shut; nothing was touched', async () => {
     const host = new Host()
