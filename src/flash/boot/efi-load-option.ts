@@ -12,7 +12,7 @@
  * 1. HD (04 01, 42 bytes): number (4), first LBA (8), LBAs (8), PARTUUID (16), 02 02.
  * 2. File (04 04): the path, UTF-16LE with `\`, ends with a zero. End: 7F FF 04 00.
  * 3. An entry counts as ours by PARTUUID and path: firmware may put the controller before them, or
- *    data behind.
+ *    data behind. For the shell of the trial agent the same is a pattern.
  *
  * Pure. Not promised: partitions of MBR disks.
  */
@@ -65,6 +65,33 @@ export function startsFile(option: Uint8Array, { esp, path }: NamedFile): boolea
   const parsed = parseLoadOption(option)
   if (parsed === undefined || !parsed.active || parsed.guid !== esp.guid) return false
   return parsed.path?.toLowerCase() === path.toLowerCase()
+}
+
+/**
+ * What `startsFile` looks for, as a pattern of the shell (POSIX XCU 2.13) for the whole variable in
+ * lower-case hexadecimal digits, with the four bytes of attributes that efivarfs puts first.
+ */
+export function optionPattern({ esp, path }: NamedFile): string {
+  const hd = Buffer.from([MEDIA, HD, HD_BYTES, 0]).toString('hex')
+  const guid = encodeGuid(esp.guid).toString('hex')
+  const partition = `${hd}${anyBytes(20)}${guid}${Buffer.from(GPT).toString('hex')}`
+  const node = fileNode(path)
+  const header = node.toString('hex', 0, NODE_HEADER_BYTES)
+  const text = node.toString('hex', NODE_HEADER_BYTES).replace(LETTER, eitherCase)
+  const active = '?[13579bdf]'
+  const end = END.toString('hex', 0, 1)
+  return `${anyBytes(4)}${active}${anyBytes(3)}*${partition}${header}${text}${end}*`
+}
+
+const anyBytes = (bytes: number): string => '?'.repeat(2 * bytes)
+
+/** A whole UTF-16 character in hexadecimal digits. */
+const LETTER = /..../g
+
+function eitherCase(hex: string): string {
+  const letter = Buffer.from(hex, 'hex').toString('utf16le')
+  if (!/^[a-z]$/i.test(letter)) return hex
+  return `[${/[a-o]/i.test(letter) ? '46' : '57'}]${hex.slice(1)}`
 }
 
 interface ParsedLoadOption {

@@ -18,7 +18,6 @@ import {
   BOOT_ORDER,
   checkBootVariables,
   ensureEntry,
-  entryText,
   findEntry,
   orderOf,
   readCurrent,
@@ -29,7 +28,7 @@ import {
   writeNext,
   writeOrder,
 } from './boot-order.ts'
-import type { EspFacts, LoadFile } from './efi-load-option.ts'
+import { type EspFacts, type LoadFile, optionPattern } from './efi-load-option.ts'
 import { type EfiVariables, efiVariables } from './efi-variables.ts'
 import type { ArmBackup, FirstOsBoot, RescueBoot } from './method.ts'
 import { readPiece } from './one-write.ts'
@@ -175,12 +174,13 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
     path: LOADER,
   })
   const rescueEntry = async () => ensureEntry(variables, await fileOn(stageDisk), RESCUE_NAME)
-  const targetEntry = async (): Promise<number> => {
+  const targetFile = async (): Promise<LoadFile> => {
     const file = await fileOn(disk)
     const stage = await fileOn(stageDisk)
-    if (file.esp.guid !== stage.esp.guid) return ensureEntry(variables, file, TARGET_NAME)
+    if (file.esp.guid !== stage.esp.guid) return file
     throw sameEsp()
   }
+  const targetEntry = async () => ensureEntry(variables, await targetFile(), TARGET_NAME)
   const hasGuard = async (): Promise<boolean> => {
     const entry = await findEntry(variables, await fileOn(stageDisk))
     return entry !== undefined && (await readOrder(variables))[0] === entry
@@ -223,8 +223,9 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
     confirmSettings: async () => ({
       variables: {
         FIRMWARE: 'uefi',
-        TARGET_ENTRY: entryText(await targetEntry()),
-        RESCUE_ENTRY: entryText(await rescueEntry()),
+        // Not their numbers: firmware may give others at each start.
+        TARGET_OPTION: optionPattern(await targetFile()),
+        RESCUE_OPTION: optionPattern(await fileOn(stageDisk)),
       },
       files: [],
     }),

@@ -4,7 +4,8 @@
  * 1. BIOS: the 440 bytes of boot code of sector 0 become the system's own, in one direct write of
  *    the sector; the partition table in it stays as it is on the disk now. Only on a disk whose
  *    table id is the one that was written; read back past the cache.
- * 2. UEFI: BootOrder = target, rescue, the rest as it was; one write, read back.
+ * 2. UEFI: BootOrder = target, rescue, the rest as it was; one write, read back. Both entries are
+ *    found by what they start, whatever their numbers are now; the target's has started this system.
  * 3. `boot_is_ours` says whether that is done already; every step may be repeated.
  *
  * Only what dash and busybox ash both have (busybox's blkid has no -p, so the table id is read
@@ -85,10 +86,36 @@ bios_confirm() {
 
 EFI_GUID=8be4df61-93ca-11d2-aa0d-00e098032b8c
 
-# The numbers of BootOrder, such as "0003 0000 ".
-boot_order() {
-  hex 2>/dev/null <"$EFIVARS/BootOrder-$EFI_GUID" | cut -c 9- | tr a-f A-F |
+# The numbers of BootOrder or BootCurrent, such as "0003 0000 ".
+numbers_of() {
+  hex 2>/dev/null <"$EFIVARS/$1-$EFI_GUID" | cut -c 9- | tr a-f A-F |
     sed 's/\\(..\\)\\(..\\)/\\2\\1 /g'
+}
+
+boot_order() {
+  numbers_of BootOrder
+}
+
+# starts NUMBER OPTION: whether the entry is active, and starts that file of that partition.
+starts() {
+  variable=$EFIVARS/Boot$1-$EFI_GUID
+  [ -e "$variable" ] || return 1
+  # shellcheck disable=SC2254 # It is a pattern.
+  case "$(hex <"$variable")" in
+    $2) return 0 ;;
+    *) return 1 ;;
+  esac
+}
+
+# find_entry OPTION: its number; the first in the order, else the lowest. Some firmware numbers
+# its entries anew at each start.
+find_entry() {
+  for number in $(boot_order) "$EFIVARS"/Boot[0-9A-F][0-9A-F][0-9A-F][0-9A-F]-$EFI_GUID; do
+    number=\${number##*/Boot}
+    number=\${number%%-*}
+    starts "$number" "$1" && printf '%s\\n' "$number" && return 0
+  done
+  return 1
 }
 
 # Whole or nothing: a firmware variable is one write.
@@ -106,21 +133,34 @@ write_boot_order() {
 }
 
 uefi_is_ours() {
-  case "$(boot_order)" in
-    "$TARGET_ENTRY "*) return 0 ;;
-    *) return 1 ;;
-  esac
+  first=$(boot_order)
+  starts "\${first%% *}" "$TARGET_OPTION"
+}
+
+# target_entry: the number of what started this system, which is its own entry. A firmware that
+# does not say what it started is not asked.
+target_entry() {
+  if ! target=$(find_entry "$TARGET_OPTION"); then
+    fail "the firmware has lost the boot entry of this system"
+    return 1
+  fi
+  current=$(numbers_of BootCurrent)
+  current=\${current%% *}
+  [ -n "$current" ] || return 0
+  if ! starts "$current" "$TARGET_OPTION"; then
+    fail "the boot entry $current started this system, not its own, $target"
+    return 1
+  fi
+  target=$current
 }
 
 uefi_confirm() {
-  if ! [ -e "$EFIVARS/Boot$TARGET_ENTRY-$EFI_GUID" ]; then
-    fail "the firmware has lost the boot entry $TARGET_ENTRY of this system"
-    return 1
-  fi
-  order="$TARGET_ENTRY $RESCUE_ENTRY "
+  target_entry || return 1
+  rescue=$(find_entry "$RESCUE_OPTION")
+  order="$target \${rescue:+$rescue }"
   for entry in $(boot_order); do
     case $entry in
-      "$TARGET_ENTRY"|"$RESCUE_ENTRY") ;;
+      "$target"|"$rescue") ;;
       *) order="$order$entry " ;;
     esac
   done

@@ -29,7 +29,7 @@ PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL
 
-DISK='' TABLE_ID='' TARGET_ENTRY='' RESCUE_ENTRY=''
+DISK='' TABLE_ID='' TARGET_OPTION='' RESCUE_OPTION=''
 EFIVARS=/sys/firmware/efi/efivars
 FORCE_AFTER_SECONDS=60
 # shellcheck source=/dev/null

@@ -2,9 +2,11 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
   encodeLoadOption,
+  optionPattern,
   parseLoadOption,
   startsFile,
 } from '../../../src/flash/boot/efi-load-option.ts'
+import { run } from '../../../src/system/run.ts'
 
 const esp = {
   number: 2,
@@ -55,6 +57,52 @@ test('it is known again by partition and path, whatever is around them', () => {
   const longer = Buffer.concat(parts)
   longer.writeUInt16LE(0x5e + controller.length, 4)
   expect(startsFile(longer, { esp, path })).toBe(true)
+})
+
+/** What a shell says of each entry, as the agent reads it. */
+async function matchedByShell(options: readonly Uint8Array[]): Promise<readonly boolean[]> {
+  const lines = options.map((option) => `07000000${Buffer.from(option).toString('hex')}\n`)
+  const pattern = optionPattern({ esp, path })
+  const script = `while read -r hex; do case $hex in $1) echo yes ;; *) echo no ;; esac; done`
+  const stdin = Buffer.from(lines.join(''))
+  const { stdout } = await run(['dash', '-c', script, 'dash', pattern], { stdin })
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => line === 'yes')
+}
+
+test('a shell knows it by the same', async () => {
+  const other = { guid: '00000000-1122-3344-5566-778899aabbcc' }
+  const start = 6 + 2 * 'osflash rescue\0'.length
+  const controller = Buffer.from('02010c00d041030a00000000' + '01010600' + '0003', 'hex')
+  const longer = Buffer.concat([
+    BY_EFIBOOTMGR.subarray(0, start),
+    controller,
+    BY_EFIBOOTMGR.subarray(start),
+  ])
+  longer.writeUInt16LE(0x5e + controller.length, 4)
+  const inactive = Buffer.from(BY_EFIBOOTMGR)
+  inactive[0] = 0
+  const ofOtherDisk = encodeLoadOption('osflash target', { esp: { ...esp, ...other }, path })
+  const named = (file: string) => encodeLoadOption('UEFI OS', { esp, path: file })
+  const options = [
+    BY_EFIBOOTMGR,
+    longer,
+    Buffer.concat([BY_EFIBOOTMGR, Buffer.from('data')]),
+    encodeLoadOption('', { esp: { ...esp, number: 9, firstLba: 7, sectors: 8 }, path }),
+    named('\\efi\\Boot\\bootx64.EFI'),
+    inactive,
+    ofOtherDisk,
+    named('\\EFI\\BOOT\\BOOTIA32.EFI'),
+    named(`${path}2`),
+    named('\\EFI\\debian\\grubx64.efi'),
+    BY_EFIBOOTMGR.subarray(0, -4),
+    new Uint8Array(),
+  ]
+  const expected = options.map((option) => startsFile(option, { esp, path }))
+  expect(expected.filter(Boolean)).toHaveLength(5)
+  expect(await matchedByShell(options)).toEqual(expected)
 })
 
 test('what OVMF writes for a disk without a partition is read, and is not ours', () => {

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { optionPattern } from '../../../src/flash/boot/efi-load-option.ts'
 import { efiVariables } from '../../../src/flash/boot/efi-variables.ts'
 import {
   checkFirmware,
@@ -30,6 +31,7 @@ function gptHead(guid: string, type = ESP_TYPE): Uint8Array {
 
 const STAGE = '11111111-0000-4000-8000-000000000001'
 const TARGET = '22222222-0000-4000-8000-000000000002'
+const LOADER = '\\EFI\\BOOT\\BOOTX64.EFI'
 
 /** What a firmware holds at first: two entries, and the order of them. */
 const FIRMWARE = {
@@ -168,8 +170,14 @@ test('guard, trial, confirmation: who is first, and who is next', async () => {
   await expect(one.read('BootNext')).rejects.toMatchObject({ code: 'ENOENT' })
   const plain = fakeTarget(MIB, true)
   expect(one.boot.wrapTarget(plain)).toBe(plain)
-  const settings = { FIRMWARE: 'uefi', TARGET_ENTRY: '0003', RESCUE_ENTRY: '0002' }
+  const before = await one.snapshot()
+  const settings = {
+    FIRMWARE: 'uefi',
+    TARGET_OPTION: optionPattern({ esp: { guid: TARGET }, path: LOADER }),
+    RESCUE_OPTION: optionPattern({ esp: { guid: STAGE }, path: LOADER }),
+  }
   expect(await one.boot.confirmSettings()).toEqual({ variables: settings, files: [] })
+  expect(await one.snapshot()).toEqual(before)
   await one.boot.retarget()
   expect(await one.read('BootOrder')).toBe('07000000' + '0200' + '0100' + '0000' + '0300')
   const whileGranting = () => expect(one.read('BootNext')).rejects.toMatchObject({ code: 'ENOENT' })
@@ -209,7 +217,8 @@ test('a target that cannot be told from the stage is never tried', async () => {
   await one.boot.guard()
   await writeFile(one.disk, await readFile(one.stage))
   const before = await one.snapshot()
-  for (const act of [one.boot.retarget, one.boot.trial, one.boot.confirm]) {
+  const { retarget, trial, confirm, confirmSettings } = one.boot
+  for (const act of [retarget, trial, confirm, confirmSettings]) {
     await expect(act()).rejects.toMatchObject({ code: 'refused' })
   }
   expect(await one.snapshot()).toEqual(before)
