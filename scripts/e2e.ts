@@ -4,7 +4,8 @@
  * 1. NAME is that of a file: test/e2e/NAME.test.ts.
  * 2. `--core` stands for those that every change must pass.
  * 3. As many machines at once as there are processors, for each of them keeps one busy.
- * 4. What vitest reports goes to build/reports/e2e.json, which .ci/run sums up.
+ * 4. What begins with a dash, and all behind it, goes to vitest: `-t bios` takes a part of a file.
+ * 5. What vitest reports goes to build/reports/e2e.json, which .ci/run sums up.
  */
 import { readdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -20,11 +21,13 @@ const known = (await readdir(folder))
   .map((file) => file.slice(0, -ENDING.length))
 
 const words = process.argv.slice(2)
+const place = words.findIndex((word) => word.startsWith('-') && word !== '--core')
+const ours = place === -1 ? words : words.slice(0, place)
+const options = words.slice(ours.length)
 const names = [
-  ...words.filter((word) => !word.startsWith('-')),
-  ...(words.includes('--core') ? CORE : []),
+  ...ours.filter((word) => word !== '--core'),
+  ...(ours.includes('--core') ? CORE : []),
 ]
-const options = words.filter((word) => word.startsWith('-') && word !== '--core')
 const unknown = names.filter((name) => !known.includes(name))
 if (unknown.length > 0) {
   throw new Error(`no scenario ${unknown.join(', ')}; there are ${known.toSorted().join(', ')}`)
