@@ -1,5 +1,5 @@
 /**
- * `osflash abort`: undoes what apply prepared, while the first OS still runs.
+ * `osflash abort`: undoes what was prepared, while the first OS is whole.
  *
  * 1. The verb and its help.
  * 2. What it does is loaded when it is run: actions/abort.ts.
@@ -11,15 +11,16 @@ export const verb: Verb = {
   register: (program, context) => {
     program
       .command('abort')
-      .description('in the first OS: boot configuration as it was, nothing is replaced')
+      .description('boot configuration as it was, nothing is replaced')
       .addHelpText(
         'after',
         `
 Examples:
   osflash abort
 
-Refused once the rescue has put its guard in place. What was staged stays on the stage disk, without
-its secrets: the next osflash apply is faster.`,
+In the first OS: undoes what apply prepared; the stage disk is blank again.
+In a rescue that holds: goes back to the first OS, as long as nothing of it was wiped. Run abort
+once more there.`,
       )
       .action(async () => {
         const { abort } = await import('./actions/abort.ts')

@@ -14,6 +14,8 @@ export interface Situation {
   readonly system: SystemName
   /** The rescue was to run, and did not. */
   readonly isLost?: boolean
+  /** In the rescue: the first OS is whole, and the way back to it is known. */
+  readonly canGoBack?: boolean
   readonly plan?: FlashPlan
 }
 
@@ -21,6 +23,7 @@ const AGAIN = 'osflash apply goes on, with the same options'
 const UNDO = 'osflash abort undoes what was prepared'
 // Apply refuses while something may still start the rescue.
 const UNDO_FIRST = [UNDO, 'then osflash apply tries again, with the same options']
+const BACK = 'osflash abort goes back to the first OS, of which nothing was wiped'
 const BY_ITSELF = 'it goes on by itself; after an interruption: osflash resume'
 
 /** One or more lines, what is likeliest first. */
@@ -51,9 +54,14 @@ export function nextSteps(situation: Situation): readonly string[] {
       return [
         'osflash resume tries again',
         'osflash resume --target IMAGE --trust CERT --identity KEY tries another target',
+        ...(situation.canGoBack ? [BACK] : []),
       ]
     default:
-      return [BY_ITSELF, 'osflash hold: an interruption is not gone on with']
+      return [
+        BY_ITSELF,
+        'osflash hold: an interruption is not gone on with',
+        ...(situation.canGoBack ? [BACK] : []),
+      ]
   }
 }
 

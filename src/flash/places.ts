@@ -35,6 +35,10 @@ export const STORE = {
   restored: 'restored',
   /** An empty file: the rescue is about to put the guard in place. */
   intent: 'intent',
+  /** What the guard took the place of, as JSON: durable before the guard. */
+  guardBackup: 'guard.json',
+  /** An empty file, never removed: from here on the first OS is not whole any more. */
+  wiping: 'wiping',
   /** An empty file: the operator said GO. */
   go: 'go',
   /** An empty file: the operator said HOLD. */

@@ -36,14 +36,15 @@ export const NEXT: Readonly<Record<State, readonly State[]>> = {
   staged: ['armed', 'rehearsal', 'staging', 'aborted'],
   armed: ['rehearsal', 'staged', 'aborted'],
   rehearsal: ['committed', 'aborted', 'held'],
-  committed: ['wiped', 'held'],
+  // Back, as long as nothing was wiped.
+  committed: ['wiped', 'held', 'aborted'],
   wiped: ['flashing', 'held'],
   flashing: ['body-complete', 'wiped', 'held'],
   'body-complete': ['retargeted', 'flashing', 'wiped', 'held'],
   retargeted: ['trial', 'flashing', 'wiped', 'held'],
   trial: ['confirmed', 'held'],
   // A second try begins where the disk is still the guard's.
-  held: ['committed', 'confirmed'],
+  held: ['committed', 'confirmed', 'aborted'],
   confirmed: [],
   // Behind a guard that was put there, the rescue stays.
   aborted: ['staging', 'held'],

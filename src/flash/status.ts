@@ -17,6 +17,7 @@ import { openJournal, readBootId } from './journal.ts'
 import { nextSteps } from './next-steps.ts'
 import { STORE } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
+import { canGoBack } from './rescue/way-back.ts'
 import type { JournalRecord, State, SystemName } from './states.ts'
 import { isStoreMissing, mountStore, readPlan } from './store.ts'
 import { findStore } from './systems.ts'
@@ -105,6 +106,7 @@ async function statusOf(
   const lost = await lostRescue(record, system, () => plan && isArmed(plan))
   if (lost !== undefined) notes.push(lost)
   const { state, error } = record
+  const isBack = system === 'rescue' && (await canGoBack(path, state))
   const failed = state === 'held' || (state === 'aborted' && error !== undefined)
   return {
     system,
@@ -113,7 +115,13 @@ async function statusOf(
     ...(error === undefined ? {} : { error }),
     failed: failed || lost !== undefined,
     notes,
-    next: nextSteps({ state, system, isLost: lost !== undefined, ...(plan && { plan }) }),
+    next: nextSteps({
+      state,
+      system,
+      isLost: lost !== undefined,
+      canGoBack: isBack,
+      ...(plan && { plan }),
+    }),
     trialLog: await lastLines(join(path, STORE.trialLog)),
     ...(plan === undefined ? {} : { plan: summaryOf(plan) }),
   }

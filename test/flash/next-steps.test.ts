@@ -48,3 +48,13 @@ test('an operator is asked only where the plan says so', () => {
   expect(nextSteps({ ...rehearsal, plan: flashPlan({ go: ssh }) })[0]).toMatch(/^osflash go /)
   expect(nextSteps({ ...rehearsal, plan: flashPlan() })[0]).not.toContain('osflash go ')
 })
+
+test('the rescue offers the way back only while there is one', () => {
+  for (const state of ['committed', 'held'] as const) {
+    const situation = { state, system: 'rescue' } as const
+    const offers = (steps: readonly string[]) =>
+      steps.some((step) => step.startsWith('osflash abort'))
+    expect(offers(nextSteps(situation))).toBe(false)
+    expect(offers(nextSteps({ ...situation, canGoBack: true }))).toBe(true)
+  }
+})

@@ -6,6 +6,7 @@
  *    target-sector0.img, before each write.
  * 3. trial: `trial=1` in osflash.env; the stage's GRUB starts target-sector0.img once.
  * 4. confirm: the boot code becomes the target's own.
+ * 5. unguard, while the first OS is whole: sector 0 is again what it was.
  *
  * The drive is what GRUB said when it started this rescue. When that is the first disk (somebody
  * let the BIOS start the stage) a guard that is already there keeps its drive.
@@ -33,7 +34,7 @@ import {
   type StageStart,
 } from './guard.ts'
 import { guardTarget } from './guarded-target.ts'
-import type { ConfirmSettings, RescueBoot } from './method.ts'
+import type { ArmBackup, ConfirmSettings, ReversibleBoot } from './method.ts'
 import { readPiece, writeOnce } from './one-write.ts'
 import { TRIAL_VARIABLE } from './stage-config.ts'
 import { checkEdd, checkFirstDrive, parseStageDrive } from './stage-drive.ts'
@@ -65,7 +66,7 @@ interface Known {
   readonly ownSector0: Uint8Array
 }
 
-export function biosRescueBoot(options: BiosRescueOptions): RescueBoot {
+export function biosRescueBoot(options: BiosRescueOptions): ReversibleBoot {
   let known: Known | undefined
   const hasGuard = async (): Promise<boolean> => {
     const seen = await look(options)
@@ -80,6 +81,11 @@ export function biosRescueBoot(options: BiosRescueOptions): RescueBoot {
     guard: async () => {
       await placeGuard(options)
       if (!(await hasGuard())) throw guardMissing(await options.disk())
+    },
+    beforeGuard: () => beforeGuard(options),
+    unguard: async (saved) => {
+      const isGuarding = await hasGuard()
+      await putBack(options, parseSaved(saved), isGuarding)
     },
     // Sector 0 decides, and it is changed by the guard alone.
     release: () => Promise.resolve(),
@@ -190,6 +196,37 @@ async function placeGuard(options: BiosRescueOptions): Promise<void> {
   const { disk, diskSector0 } = seen
   if (isGuarded(diskSector0, code)) return
   await writeOnce({ path: disk, offset: 0, bytes: guardedSector(diskSector0, code) })
+}
+
+async function beforeGuard(options: BiosRescueOptions): Promise<ArmBackup | undefined> {
+  const seen = await look(options)
+  if (guardedDrive(seen.diskSector0, seen) !== undefined) return undefined
+  return { kind: SECTOR_0, sector0: Buffer.from(seen.diskSector0).toString('base64') }
+}
+const SECTOR_0 = 'sector-0'
+
+function parseSaved({ kind, sector0 }: ArmBackup): Uint8Array {
+  const bytes = Buffer.from(typeof sector0 === 'string' ? sector0 : '', 'base64')
+  if (kind === SECTOR_0 && bytes.length === SECTOR_BYTES && hasSignature(bytes)) return bytes
+  throw new OsflashError('format', 'reading the first sector 0: it is not what osflash saved')
+}
+
+/** Only over the guard, or over itself; the table in it must be the one on the disk. */
+async function putBack(
+  options: BiosRescueOptions,
+  bytes: Uint8Array,
+  isGuarding: boolean,
+): Promise<void> {
+  const { disk, diskSector0 } = await look(options)
+  const isBack = Buffer.compare(bytes, diskSector0) === 0
+  if (isBack) return
+  if (!isGuarding) throw guardMissing(disk)
+  if (Buffer.compare(tableOf(bytes), tableOf(diskSector0)) !== 0) {
+    throw new OsflashError('refused', `giving back sector 0 of ${disk}: its table was changed`, {
+      hints: ['osflash resume writes the target'],
+    })
+  }
+  await writeOnce({ path: disk, offset: 0, bytes })
 }
 
 const readOwn = (options: BiosRescueOptions): Promise<Uint8Array> =>

@@ -46,6 +46,14 @@ export interface RescueBoot {
   confirmSettings(): Promise<ConfirmSettings>
 }
 
+/** One whose guard can be taken back while the first OS is whole. */
+export interface ReversibleBoot extends RescueBoot {
+  /** What `unguard` needs; changes nothing. `undefined` where a guard stands already. */
+  beforeGuard(): Promise<ArmBackup | undefined>
+  /** The first OS is what boots again; read back. May be called again. */
+  unguard(saved: ArmBackup): Promise<void>
+}
+
 export interface ConfirmSettings {
   readonly variables: Readonly<Record<string, string>>
   readonly files: readonly { readonly path: string; readonly bytes: Uint8Array }[]

@@ -46,6 +46,7 @@ export function rescueActs(host: RescueHost): RescueActs {
     guard: async (isFirst) => {
       await resolveDisk(plan.disk, { tableId: isFirst ? 'check' : 'ignore' })
       await boot.check()
+      if (isFirst) await saveFirst(host)
       // Before the guard: one that firmware put there by itself is no decision.
       await writeFileSafely(intent, '', 0o600)
       await boot.guard()
@@ -56,7 +57,10 @@ export function rescueActs(host: RescueHost): RescueActs {
       for (const name of [STORE.checkpoint, STORE.confirmed, STORE.granted]) {
         await removeFileSafely(join(store, name))
       }
-      await wipeDisk(disk, (target) => boot.wrapTarget(target))
+      await wipeDisk(disk, {
+        guarded: (target) => boot.wrapTarget(target),
+        begin: () => writeFileSafely(join(store, STORE.wiping), '', 0o600),
+      })
       await forgetPartitions(disk)
     },
     unpack: () => unpack(host),
@@ -80,6 +84,13 @@ export function rescueActs(host: RescueHost): RescueActs {
     release: () => boot.release(),
     trialReason: () => trialReason(host),
   }
+}
+
+/** What the guard takes the place of: `osflash abort` puts it back while nothing was wiped. */
+async function saveFirst({ store, boot }: RescueHost): Promise<void> {
+  const saved = await boot.beforeGuard()
+  if (saved === undefined) return
+  await writeFileSafely(join(store, STORE.guardBackup), `${JSON.stringify(saved)}\n`, 0o600)
 }
 
 /** The disk, as long as every boot ends here; nothing is destroyed without that. */

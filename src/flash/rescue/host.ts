@@ -5,7 +5,7 @@
  * 2. It holds no path of a disk: those are found anew before each destructive call.
  */
 import type { Emit } from '../../events.ts'
-import type { RescueBoot } from '../boot/method.ts'
+import type { ReversibleBoot } from '../boot/method.ts'
 import type { Carry } from '../carry/model.ts'
 import type { FlashPlan } from '../plan/plan.ts'
 
@@ -17,7 +17,7 @@ export interface RescueHost {
   readonly storeUuid: string
   readonly rescueRootUuid: string
   readonly carry: Carry
-  readonly boot: RescueBoot
+  readonly boot: ReversibleBoot
   /** True when an operator asked for this run: nobody is asked for GO again. */
   readonly isManned: boolean
   /** Tells whoever watches that this rescue has not died on the way here. */

@@ -16,7 +16,7 @@ import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import { holdLock } from '../../system/lock.ts'
 import { run } from '../../system/run.ts'
-import type { RescueBoot } from '../boot/method.ts'
+import type { ReversibleBoot } from '../boot/method.ts'
 import { readCarry } from '../carry/capture.ts'
 import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
 import { eraseSecrets } from '../erase.ts'
@@ -38,6 +38,9 @@ import { anyGatewayAnswers } from './reached.ts'
 /** The dead-man unit of the rescue looks for it. */
 const STARTED = '/run/osflash/resume-started'
 
+/** One at a time leads the rescue on, or back. */
+export const RESUME_LOCK = 'osflash resume'
+
 export interface ResumeOptions {
   /** Started by the rescue itself: it touches nothing that an operator must decide. */
   readonly atBoot: boolean
@@ -53,12 +56,14 @@ export interface ResumeOptions {
  */
 export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
   const outcome = await goOn(options).catch((error: unknown) => lost(options, error))
-  if (outcome === 'rebooting') {
-    // Nothing is mounted any more, and the lock is free.
-    await run(['sync'])
-    await run(['systemctl', 'reboot'])
-  }
+  // Nothing is mounted any more, and the lock is free.
+  if (outcome === 'rebooting') await reboot()
   return outcome
+}
+
+export async function reboot(): Promise<void> {
+  await run(['sync'])
+  await run(['systemctl', 'reboot'])
 }
 
 /** How long a network may take to come up where the store cannot say what to expect of it. */
@@ -97,7 +102,7 @@ async function goOn(options: ResumeOptions): Promise<RescueOutcome> {
       hints: ['osflash status', 'osflash plan, then osflash apply, on the host to be replaced'],
     })
   }
-  await using _lock = await holdLock('osflash resume', 'resuming')
+  await using _lock = await holdLock(RESUME_LOCK, 'resuming')
   await using store = await mountStore({ uuid: found.storeUuid })
   const { newTarget, signal } = options
   const journal = await openOrRenew({
@@ -174,7 +179,7 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
 }
 
 interface Booted extends Mounted {
-  readonly boot: RescueBoot
+  readonly boot: ReversibleBoot
 }
 
 /** Firmware that lost the order, or a cut on the way: the host belongs to its target. */

@@ -21,16 +21,23 @@ import { type BlockNode, nodesOf } from '../host/lsblk.ts'
 /** md, LVM, ZFS and GPT keep what they know within this distance of the ends. */
 const END_BYTES = 4 * MIB
 
+export interface WipeOptions {
+  /** Stands between this and the disk, and keeps sector 0. */
+  readonly guarded: (target: Target) => Target
+  /** Called when nothing refuses any more, before the first byte is erased. */
+  readonly begin: () => Promise<void>
+}
+
 /**
  * Wipes the disk at `path`.
- * @param guarded stands between this and the disk, and keeps sector 0
  * @throws OsflashError `refused` when something of the disk is in use, `io`, `process`
  */
-export async function wipeDisk(path: string, guarded: (target: Target) => Target): Promise<void> {
+export async function wipeDisk(path: string, { guarded, begin }: WipeOptions): Promise<void> {
   await release(path)
   const options = { path, leastBytes: 0, overwrite: true, resume: false }
   // Says who uses it, before the first byte is erased.
   await lookAtTarget(options)
+  await begin()
   for (const part of await partitionsOf(path)) await run(['wipefs', '--all', part])
   await using opened = await openTarget(options, await lookAtTarget(options), false)
   const target = guarded(opened)

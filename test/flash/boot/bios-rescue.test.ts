@@ -61,6 +61,17 @@ async function writeTarget({ disk }: Host, boot: Host['boot'], head = targetHead
   await target.sync()
 }
 
+/** A first OS's disk has the signature. */
+async function writeFirst(one: Host): Promise<void> {
+  await poke(one, 510, 0x55)
+  await poke(one, 511, 0xaa)
+}
+
+async function poke({ disk }: Host, at: number, byte = 1): Promise<void> {
+  await using file = await open(disk, 'r+')
+  await file.write(Buffer.from([byte]), 0, 1, at)
+}
+
 test('the guard is 440 bytes and a signature; the table and all else stay', async () => {
   const one = await host()
   const before = await readFile(one.disk)
@@ -78,6 +89,42 @@ test('the guard is 440 bytes and a signature; the table and all else stay', asyn
   await one.boot.guard()
   expect((await readFile(one.disk)).equals(expected)).toBe(true)
   expect(await one.trial()).toBe('0')
+})
+
+test('what the guard took the place of comes back, byte by byte', async () => {
+  const one = await host()
+  await writeFirst(one)
+  const before = await readFile(one.disk)
+  const saved = await one.boot.beforeGuard()
+  if (saved === undefined) throw new Error('nothing was saved')
+  await one.boot.guard()
+  // A guard is not what is to be saved.
+  expect(await one.boot.beforeGuard()).toBeUndefined()
+  // A rescue that started again, with what the store gave back.
+  const again = one.start()
+  const read = JSON.parse(JSON.stringify(saved))
+  await again.unguard(read)
+  expect((await readFile(one.disk)).equals(before)).toBe(true)
+  expect(await again.hasGuard()).toBe(false)
+  await again.unguard(read)
+  expect((await readFile(one.disk)).equals(before)).toBe(true)
+})
+
+test('a sector 0 that is not the one of this table, or no sector, is not given back', async () => {
+  const one = await host()
+  await writeFirst(one)
+  const saved = (await one.boot.beforeGuard()) ?? {}
+  await one.boot.guard()
+  await expect(one.boot.unguard({ ...saved, sector0: 'AAAA' })).rejects.toMatchObject({
+    code: 'format',
+  })
+  await poke(one, 460)
+  const after = await readFile(one.disk)
+  await expect(one.boot.unguard(saved)).rejects.toThrow('its table was changed')
+  await poke(one, 3)
+  await expect(one.boot.unguard(saved)).rejects.toThrow('the guard is not in place')
+  await poke(one, 3, after[3])
+  expect((await readFile(one.disk)).equals(after)).toBe(true)
 })
 
 test('from guard to confirmation: guarded throughout, then the own code', async () => {

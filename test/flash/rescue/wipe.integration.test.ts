@@ -61,8 +61,12 @@ describe.skipIf(!isRoot)('wipeDisk (as root, with a loop device)', () => {
     const before = await readFile(disk.file)
     expect(before.subarray(512, 520).toString()).toBe('EFI PART')
     await run(['dd', 'if=/dev/urandom', `of=${disk.device}`, 'bs=440', 'count=1', 'conv=notrunc'])
-    const code = (await readFile(disk.file)).subarray(0, 440)
-    await wipeDisk(disk.device, keepsCode)
+    const guarded = await readFile(disk.file)
+    const code = guarded.subarray(0, 440)
+    const begin = async () => {
+      expect((await readFile(disk.file)).equals(guarded)).toBe(true)
+    }
+    await wipeDisk(disk.device, { guarded: keepsCode, begin })
     await run(['sync'])
     const after = await readFile(disk.file)
     expect(after.subarray(0, 440).equals(code)).toBe(true)
@@ -90,7 +94,11 @@ describe.skipIf(!isRoot)('wipeDisk (as root, with a loop device)', () => {
     await run(['mkdir', at])
     await run(['mount', '-o', 'ro', `${disk.device}p1`, at])
     try {
-      await expect(wipeDisk(disk.device, (target) => target)).rejects.toThrow(/in use/)
+      const options = {
+        guarded: (target: Target) => target,
+        begin: () => Promise.reject(new Error('begun')),
+      }
+      await expect(wipeDisk(disk.device, options)).rejects.toThrow(/in use/)
       expect((await readFile(disk.file)).subarray(512, 520).toString()).toBe('EFI PART')
     } finally {
       await run(['umount', at])
