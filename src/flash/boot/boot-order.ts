@@ -2,7 +2,7 @@
  * The firmware's list of what to start: Boot####, BootOrder, BootNext (UEFI 2.10, 3.3).
  *
  * 1. An entry is found by what it starts, whatever its number; a missing one gets the lowest free
- *    number.
+ *    number. Firmware may make entries of its own for the same file.
  * 2. Numbers in BootOrder that are not ours stay, in their order.
  * 3. `checkBootVariables` writes, reads and removes an entry that starts nothing, so a firmware
  *    without room or with a lock is found before anything is touched.
@@ -12,6 +12,7 @@ import {
   encodeLoadOption,
   type LoadFile,
   type NamedFile,
+  namesPlace,
   parseLoadOption,
   startsFile,
 } from './efi-load-option.ts'
@@ -63,28 +64,66 @@ async function readNumber(variables: EfiVariables, name: string): Promise<number
 export const writeNext = (variables: EfiVariables, entry: number | undefined): Promise<void> =>
   entry === undefined ? variables.remove(BOOT_NEXT) : variables.write(BOOT_NEXT, bytesOf([entry]))
 
-/** The number of an active entry that starts this file. @throws OsflashError `io` */
-export async function findEntry(
+/** The numbers of active entries that start this file, lowest first. @throws OsflashError `io` */
+export async function findEntries(
   variables: EfiVariables,
   file: NamedFile,
-): Promise<number | undefined> {
+): Promise<readonly number[]> {
+  const found: number[] = []
   for (const entry of await entriesOf(variables)) {
-    const option = await variables.read(nameOf(entry))
-    if (option !== undefined && startsFile(option, file)) return entry
+    if (await starts(variables, { entry, file })) found.push(entry)
   }
-  return undefined
+  return found
 }
 
-/** Finds the entry or makes it. @throws OsflashError `io`, `readback`, `refused` */
+/** The lowest of them; firmware may have made more. @throws OsflashError `io` */
+export const findEntry = async (
+  variables: EfiVariables,
+  file: NamedFile,
+): Promise<number | undefined> => (await findEntries(variables, file))[0]
+
+export interface EntryOfFile {
+  /** None starts nothing. */
+  readonly entry: number | undefined
+  readonly file: NamedFile
+}
+
+/** Whether this entry is active and starts this file. @throws OsflashError `io` */
+export async function starts(
+  variables: EfiVariables,
+  { entry, file }: EntryOfFile,
+): Promise<boolean> {
+  const option = entry === undefined ? undefined : await readEntry(variables, entry)
+  return option !== undefined && startsFile(option, file)
+}
+
+/** @throws OsflashError `io` */
+export const readEntry = (
+  variables: EfiVariables,
+  entry: number,
+): Promise<Uint8Array | undefined> => variables.read(nameOf(entry))
+
+/** @throws OsflashError `io`, `readback` */
+export const writeEntry = (
+  variables: EfiVariables,
+  entry: number,
+  option: Uint8Array,
+): Promise<void> => variables.write(nameOf(entry), option)
+
+/**
+ * Finds the entry or makes it; one of an image whose partition lay elsewhere is written anew.
+ * @throws OsflashError `io`, `readback`, `refused`
+ */
 export async function ensureEntry(
   variables: EfiVariables,
   file: LoadFile,
   description: string,
 ): Promise<number> {
   const found = await findEntry(variables, file)
-  if (found !== undefined) return found
-  const entry = await freeNumber(variables)
-  await variables.write(nameOf(entry), encodeLoadOption(description, file))
+  const option = found === undefined ? undefined : await readEntry(variables, found)
+  if (found !== undefined && option !== undefined && namesPlace(option, file.esp)) return found
+  const entry = found ?? (await freeNumber(variables))
+  await writeEntry(variables, entry, encodeLoadOption(description, file))
   return entry
 }
 

@@ -67,6 +67,12 @@ export function startsFile(option: Uint8Array, { esp, path }: NamedFile): boolea
   return parsed.path?.toLowerCase() === path.toLowerCase()
 }
 
+/** Whether its partition lies where it is said to; some firmware wants number and LBAs too. */
+export function namesPlace(option: Uint8Array, esp: EspFacts): boolean {
+  const { nodes } = splitLoadOption(Buffer.from(option)) ?? {}
+  return hdOf(nodes)?.equals(hdNode(esp).subarray(NODE_HEADER_BYTES)) === true
+}
+
 /**
  * What `startsFile` looks for, as a pattern of the shell (POSIX XCU 2.13) for the whole variable in
  * lower-case hexadecimal digits, with the four bytes of attributes that efivarfs puts first.
@@ -105,21 +111,36 @@ interface ParsedLoadOption {
 /** undefined when it is no load option. */
 export function parseLoadOption(option: Uint8Array): ParsedLoadOption | undefined {
   const bytes = Buffer.from(option)
+  const { end, nodes } = splitLoadOption(bytes) ?? {}
+  if (end === undefined) return undefined
+  const hd = hdOf(nodes)
+  const file = nodes?.find(({ subtype }) => subtype === FILE)
+  const hasGuid = hd?.[36] === GPT[0] && hd[37] === GPT[1]
+  return {
+    active: (bytes.readUInt32LE(0) & ACTIVE) !== 0,
+    description: bytes.toString('utf16le', HEADER_BYTES, end - 2),
+    guid: hd !== undefined && hasGuid ? decodeGuid(hd, 20) : undefined,
+    path: file?.data.toString('utf16le').replace(/\0.*$/s, ''),
+  }
+}
+
+interface SplitLoadOption {
+  /** Behind the description. */
+  readonly end: number
+  readonly nodes: readonly MediaNode[] | undefined
+}
+
+function splitLoadOption(bytes: Buffer): SplitLoadOption | undefined {
   if (bytes.length < HEADER_BYTES) return undefined
   const end = endOfText(bytes, HEADER_BYTES)
   const pathBytes = bytes.readUInt16LE(4)
   if (end === undefined || end + pathBytes > bytes.length) return undefined
-  const nodes = nodesOf(bytes.subarray(end, end + pathBytes))
-  const hd = nodes?.find(({ subtype, data }) => subtype === HD && data.length === HD_DATA_BYTES)
-  const file = nodes?.find(({ subtype }) => subtype === FILE)
-  const hasGuid = hd?.data[36] === GPT[0] && hd.data[37] === GPT[1]
-  return {
-    active: (bytes.readUInt32LE(0) & ACTIVE) !== 0,
-    description: bytes.toString('utf16le', HEADER_BYTES, end - 2),
-    guid: hd !== undefined && hasGuid ? decodeGuid(hd.data, 20) : undefined,
-    path: file?.data.toString('utf16le').replace(/\0.*$/s, ''),
-  }
+  return { end, nodes: nodesOf(bytes.subarray(end, end + pathBytes)) }
 }
+
+/** Data of the first partition's node. */
+const hdOf = (nodes: readonly MediaNode[] | undefined): Buffer | undefined =>
+  nodes?.find(({ subtype, data }) => subtype === HD && data.length === HD_DATA_BYTES)?.data
 
 const HD_DATA_BYTES = HD_BYTES - NODE_HEADER_BYTES
 

@@ -9,7 +9,7 @@
 import { BOOT_CODE_BYTES } from '../../format/gpt.ts'
 import { resolveDisk } from '../host/disks.ts'
 import type { FlashPlan } from '../plan/plan.ts'
-import { findEntry, readOrder } from './boot-order.ts'
+import { readOrder, starts } from './boot-order.ts'
 import { efiVariables } from './efi-variables.ts'
 import { FIRST_DRIVE, SECTOR_BYTES } from './guard.ts'
 import { readPiece } from './one-write.ts'
@@ -31,9 +31,9 @@ export async function startsByStage({ host, disk, stage }: FlashPlan): Promise<b
 
 async function isRescueFirst(stageDisk: string): Promise<boolean> {
   const variables = efiVariables()
-  const [first] = await readOrder(variables)
-  if (first === undefined) return false
-  return first === (await findEntry(variables, { esp: await readEsp(stageDisk), path: LOADER }))
+  const [entry] = await readOrder(variables)
+  if (entry === undefined) return false
+  return starts(variables, { entry, file: { esp: await readEsp(stageDisk), path: LOADER } })
 }
 
 /** Whether a sector 0 is the guard that was made of the stage's. */

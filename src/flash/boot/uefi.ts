@@ -6,7 +6,9 @@
  *    that cannot start would be all there is. Works for every boot loader of the first OS.
  * 2. Rescue: guard = the rescue is first in BootOrder; trial = BootNext names the target;
  *    confirm = the target is first, the rescue second.
- * 3. Both are the loader at the removable-media path of their own ESP, found in the GPT of their
+ * 3. Firmware may make entries of its own for the same loader: what an entry starts says whose it
+ *    is, not its number. One that firmware keeps first against our word is removed.
+ * 4. Both are the loader at the removable-media path of their own ESP, found in the GPT of their
  *    disk, so nothing of their disk has to be mounted.
  *
  * Not promised: firmware that rewrites BootOrder at each start (QEMU does with `bootindex`).
@@ -18,13 +20,17 @@ import {
   BOOT_ORDER,
   checkBootVariables,
   ensureEntry,
+  findEntries,
   findEntry,
   orderOf,
   readCurrent,
   readCurrentGuid,
+  readEntry,
   readNext,
   readOrder,
   removeEntry,
+  starts,
+  writeEntry,
   writeNext,
   writeOrder,
 } from './boot-order.ts'
@@ -58,36 +64,41 @@ export async function readEsp(disk: string): Promise<EspFacts> {
 export interface UefiFirstOsOptions {
   /** Finds the stage by its identity; it is unpacked already. */
   readonly stageDisk: () => Promise<string>
-  /** Where efivarfs is mounted. */
-  readonly folder?: string
+  /** Default: the firmware's. */
+  readonly variables?: EfiVariables
 }
 
-export function uefiFirstOsBoot({ stageDisk, folder }: UefiFirstOsOptions): FirstOsBoot {
-  const variables = efiVariables(folder)
+export function uefiFirstOsBoot(options: UefiFirstOsOptions): FirstOsBoot {
+  const { stageDisk, variables = efiVariables() } = options
   const rescue = async (): Promise<LoadFile> => ({
     esp: await readEsp(await stageDisk()),
     path: LOADER,
   })
   const isArmed = async (): Promise<boolean> => {
-    const entry = await findEntry(variables, await rescue())
-    return entry !== undefined && (await readNext(variables)) === entry
+    const entry = await readNext(variables)
+    return starts(variables, { entry, file: await rescue() })
   }
   return {
     backup: async () => {
       const file = await rescue()
+      // One of an earlier run is not ours to remove.
+      const entry = await findEntry(variables, file)
+      const option = entry === undefined ? undefined : await readEntry(variables, entry)
       return {
         kind: 'boot-next',
         // The stage may hold something else by the time this is used.
         esp: file.esp.guid,
-        order: orderText(await variables.read(BOOT_ORDER)),
+        order: hexOf(await variables.read(BOOT_ORDER)),
         next: (await readNext(variables)) ?? null,
-        // One of an earlier run is not ours to remove.
-        entry: (await findEntry(variables, file)) ?? null,
+        entry: entry ?? null,
+        option: hexOf(option),
       }
     },
     arm: async () => {
       const entry = await ensureEntry(variables, await rescue(), RESCUE_NAME)
-      await putLast(variables, entry)
+      await putLast(variables, entry).catch(async (cause: unknown) => {
+        if ((await readOrder(variables))[0] !== entry) throw cause
+      })
       await writeNext(variables, entry)
       if (!(await isArmed())) throw notKept('BootNext')
       if ((await readOrder(variables))[0] !== entry) return
@@ -109,12 +120,13 @@ async function putLast(variables: EfiVariables, entry: number): Promise<void> {
   if (order.length > 0) await setOrder(variables, wanted)
 }
 
+/** The entry first: some firmware keeps what it has an entry of in the order. */
 async function takeOut(variables: EfiVariables, entry: number): Promise<void> {
   if ((await readNext(variables)) === entry) await writeNext(variables, undefined)
+  await removeEntry(variables, entry)
   const order = await readOrder(variables)
   const others = order.filter((other) => other !== entry)
   if (others.length < order.length) await setOrder(variables, others)
-  await removeEntry(variables, entry)
 }
 
 /** A variable without data is none. */
@@ -122,34 +134,43 @@ const setOrder = (variables: EfiVariables, order: readonly number[]): Promise<vo
   order.length === 0 ? variables.remove(BOOT_ORDER) : writeOrder(variables, order)
 
 async function disarm(variables: EfiVariables, backup: ArmBackup): Promise<void> {
-  const { esp, order: bytesBefore, next, entry: before } = parseBackup(backup)
-  const entry = await findEntry(variables, { esp: { guid: esp }, path: LOADER })
+  const { esp, order: bytesBefore, next, entry: before, option } = parseBackup(backup)
+  const ours = await findEntries(variables, { esp: { guid: esp }, path: LOADER })
   const now = await readNext(variables)
   // Another BootNext is somebody else's wish.
-  if (now === undefined || now === entry) await writeNext(variables, next)
-  const others = (numbers: readonly number[]) => numbers.filter((number) => number !== entry)
+  if (now === undefined || ours.includes(now)) await writeNext(variables, next)
+  if (before !== undefined && option !== undefined && ours.includes(before)) {
+    await writeEntry(variables, before, option)
+  }
+  // The entries first, as in takeOut.
+  const made = ours.filter((entry) => entry !== before)
+  for (const entry of made) await removeEntry(variables, entry)
   const order = await readOrder(variables)
-  const isOnlyOurs = others(order).join() === others(orderOf(bytesBefore)).join()
+  const without = (numbers: readonly number[], gone: readonly number[]) =>
+    numbers.filter((number) => !gone.includes(number))
+  const isOnlyOurs = without(order, ours).join() === without(orderOf(bytesBefore), ours).join()
   if (isOnlyOurs && bytesBefore === undefined) await variables.remove(BOOT_ORDER)
   else if (isOnlyOurs && bytesBefore !== undefined) await variables.write(BOOT_ORDER, bytesBefore)
-  else if (entry !== before && others(order).length < order.length) {
-    await setOrder(variables, others(order))
+  else if (without(order, made).length < order.length) {
+    await setOrder(variables, without(order, made))
   }
-  if (entry !== undefined && entry !== before) await removeEntry(variables, entry)
 }
 
-const orderText = (bytes: Uint8Array | undefined): string | null =>
+const hexOf = (bytes: Uint8Array | undefined): string | null =>
   bytes === undefined ? null : Buffer.from(bytes).toString('hex')
 
-function parseBackup({ kind, esp, order, next, entry }: ArmBackup) {
+const bytesOf = (hex: string | null): Uint8Array | undefined =>
+  hex === null ? undefined : Uint8Array.from(Buffer.from(hex, 'hex'))
+
+function parseBackup({ kind, esp, order, next, entry, option = null }: ArmBackup) {
   const isNumber = (value: unknown): value is number | null =>
     value === null || typeof value === 'number'
-  const isOrder = (value: unknown): value is string | null =>
+  const isHex = (value: unknown): value is string | null =>
     value === null || typeof value === 'string'
-  if (kind === 'boot-next' && typeof esp === 'string' && isOrder(order)) {
+  if (kind === 'boot-next' && typeof esp === 'string' && isHex(order) && isHex(option)) {
     if (isNumber(next) && isNumber(entry)) {
-      const bytes = order === null ? undefined : Uint8Array.from(Buffer.from(order, 'hex'))
-      return { esp, order: bytes, next: next ?? undefined, entry: entry ?? undefined }
+      const before = { order: bytesOf(order), option: bytesOf(option) }
+      return { esp, ...before, next: next ?? undefined, entry: entry ?? undefined }
     }
   }
   throw new OsflashError('format', 'reading what the firmware held before arming: it is damaged', {
@@ -167,8 +188,8 @@ export interface UefiRescueOptions extends UefiFirstOsOptions {
   readonly disk: () => Promise<string>
 }
 
-export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): RescueBoot {
-  const variables = efiVariables(folder)
+export function uefiRescueBoot(options: UefiRescueOptions): RescueBoot {
+  const { disk, stageDisk, variables = efiVariables() } = options
   const fileOn = async (find: () => Promise<string>): Promise<LoadFile> => ({
     esp: await readEsp(await find()),
     path: LOADER,
@@ -182,8 +203,8 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
   }
   const targetEntry = async () => ensureEntry(variables, await targetFile(), TARGET_NAME)
   const hasGuard = async (): Promise<boolean> => {
-    const entry = await findEntry(variables, await fileOn(stageDisk))
-    return entry !== undefined && (await readOrder(variables))[0] === entry
+    const [entry] = await readOrder(variables)
+    return starts(variables, { entry, file: await fileOn(stageDisk) })
   }
   const expectGuard = async (): Promise<void> => {
     if (!(await hasGuard())) throw notKept('BootOrder')
@@ -202,8 +223,7 @@ export function uefiRescueBoot({ disk, stageDisk, folder }: UefiRescueOptions): 
     },
     hasGuard,
     release: async () => {
-      const entry = await findEntry(variables, await fileOn(stageDisk))
-      if (entry !== undefined) await putBehind(variables, entry)
+      await putBehind(variables, await findEntries(variables, await fileOn(stageDisk)))
     },
     wrapTarget: (target) => target,
     retarget: async () => {
@@ -237,23 +257,30 @@ async function putFirst(variables: EfiVariables, first: readonly number[]): Prom
   await writeOrder(variables, [...first, ...order.filter((entry) => !first.includes(entry))])
 }
 
-/** The entry is not what boots by itself; alone in the order, it leaves the firmware none. */
-async function putBehind(variables: EfiVariables, entry: number): Promise<void> {
-  if ((await readNext(variables)) === entry) await writeNext(variables, undefined)
+/**
+ * The entries are not what boots by itself; alone in the order, they leave the firmware none.
+ * Where the firmware does not keep that, they are none.
+ */
+async function putBehind(variables: EfiVariables, entries: readonly number[]): Promise<void> {
+  const isOurs = (number: number | undefined) => number !== undefined && entries.includes(number)
+  if (isOurs(await readNext(variables))) await writeNext(variables, undefined)
   const order = await readOrder(variables)
-  if (order[0] !== entry) return
-  const others = order.filter((other) => other !== entry)
-  await setOrder(variables, others.length === 0 ? [] : [...others, entry])
+  if (!isOurs(order[0])) return
+  const others = order.filter((other) => !isOurs(other))
+  const wanted = others.length === 0 ? [] : [...others, ...order.filter(isOurs)]
+  await setOrder(variables, wanted).catch(async () => {
+    for (const entry of entries) await takeOut(variables, entry)
+  })
 }
 
 /**
  * Takes the stage out of the firmware's list, before it becomes blank; it may be out already.
  * @throws OsflashError `io`, `readback`
  */
-export async function removeRescueEntry({ stageDisk, folder }: UefiFirstOsOptions): Promise<void> {
-  const variables = efiVariables(folder)
-  const entry = await findEntry(variables, { esp: await readEsp(await stageDisk()), path: LOADER })
-  if (entry !== undefined) await takeOut(variables, entry)
+export async function removeRescueEntry(options: UefiFirstOsOptions): Promise<void> {
+  const { stageDisk, variables = efiVariables() } = options
+  const file = { esp: await readEsp(await stageDisk()), path: LOADER }
+  for (const entry of await findEntries(variables, file)) await takeOut(variables, entry)
 }
 
 /**

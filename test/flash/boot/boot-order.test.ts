@@ -10,6 +10,7 @@ import {
   writeNext,
   writeOrder,
 } from '../../../src/flash/boot/boot-order.ts'
+import { encodeLoadOption } from '../../../src/flash/boot/efi-load-option.ts'
 import type { EfiVariables } from '../../../src/flash/boot/efi-variables.ts'
 
 const file = {
@@ -65,6 +66,26 @@ test('a new entry takes a number that nothing names, and is found again', async 
   expect(await ensureEntry(variables, other, 'two')).toBe(5)
   expect(await ensureEntry(variables, file, 'one')).toBe(1)
   expect(await findEntry(variables, other)).toBe(5)
+})
+
+test('an entry whose partition lies elsewhere by now is written anew, with its number', async () => {
+  const variables = firmware()
+  const { esp } = file
+  const older = [
+    { ...esp, number: 2 },
+    { ...esp, firstLba: 4096 },
+    { ...esp, sectors: 4097 },
+  ]
+  for (const [i, place] of older.entries()) {
+    variables.held.set('Boot0007', encodeLoadOption(`older ${i}`, { ...file, esp: place }))
+    expect(await ensureEntry(variables, file, 'one')).toBe(7)
+    expect(variables.held.get('Boot0007')).toEqual(encodeLoadOption('one', file))
+  }
+  // Another name, or a controller before the partition, is the firmware's affair.
+  const named = encodeLoadOption('of the firmware', file)
+  variables.held.set('Boot0007', named)
+  expect(await ensureEntry(variables, file, 'one')).toBe(7)
+  expect(variables.held.get('Boot0007')).toEqual(named)
 })
 
 test('an order of an odd number of bytes loses the last one only', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
+import { readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { optionPattern } from '../../../src/flash/boot/efi-load-option.ts'
@@ -8,71 +8,14 @@ import {
   checkNotStartedFrom,
   readEsp,
   removeRescueEntry,
-  uefiFirstOsBoot,
-  uefiRescueBoot,
 } from '../../../src/flash/boot/uefi.ts'
-import { encodeGpt } from '../../../src/format/gpt.ts'
 import { run } from '../../../src/system/run.ts'
-import { makeScratch } from '../../../src/system/scratch.ts'
 import { MIB } from '../../../src/units.ts'
 import { fakeTarget } from '../../unpack/fake-target.ts'
-
-const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c'
-const ESP_TYPE = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
-
-/** The start of a disk with an ESP as partition 2. */
-function gptHead(guid: string, type = ESP_TYPE): Uint8Array {
-  const partition = { number: 2, name: 'esp', type, guid, firstLba: 4096, sectors: 2048 }
-  const table = { kind: 'gpt' as const, guid }
-  const partitions = [{ ...partition, grow: false }]
-  const layout = { sectorBytes: 512 as const, minimumBytes: 4 * MIB, table, partitions }
-  return encodeGpt(layout, (4 * MIB) / 512).head
-}
-
-const STAGE = '11111111-0000-4000-8000-000000000001'
-const TARGET = '22222222-0000-4000-8000-000000000002'
-const LOADER = '\\EFI\\BOOT\\BOOTX64.EFI'
-
-/** What a firmware holds at first: two entries, and the order of them. */
-const FIRMWARE = {
-  Boot0000: '0100000004000000' + '7fff0400',
-  Boot0001: '0100000004004400' + '0000' + '7fff0400',
-  BootCurrent: '0100',
-  BootOrder: '01000000',
-  Timeout: '0300',
-}
-
-async function host(firmware: Readonly<Record<string, string>> = FIRMWARE) {
-  const scratch = await makeScratch('uefi')
-  onTestFinished(() => scratch[Symbol.asyncDispose]())
-  const paths = ['vars', 'disk', 'stage'].map((name) => join(scratch.path, name))
-  const [folder = '', disk = '', stage = ''] = paths
-  await mkdir(folder)
-  for (const [name, data] of Object.entries(firmware)) {
-    await writeFile(join(folder, `${name}-${GLOBAL}`), Buffer.from(`07000000${data}`, 'hex'))
-  }
-  await writeFile(join(folder, 'Boot0002-00000000-0000-0000-0000-000000000000'), 'not global')
-  for (const [path, guid] of [
-    [disk, TARGET],
-    [stage, STAGE],
-  ] as const) {
-    const bytes = Buffer.alloc(MIB)
-    bytes.set(gptHead(guid))
-    await writeFile(path, bytes)
-  }
-  const places = { folder, stageDisk: async () => stage, disk: async () => disk }
-  const read = async (name: string) =>
-    (await readFile(join(folder, `${name}-${GLOBAL}`))).toString('hex')
-  const snapshot = async () => {
-    const names = (await readdir(folder)).sort()
-    return Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'hex')]))
-  }
-  const boot = uefiRescueBoot(places)
-  return { folder, disk, stage, first: uefiFirstOsBoot(places), boot, places, read, snapshot }
-}
+import { FIRMWARE, GLOBAL, gptHead, LOADER, STAGE, TARGET, uefiHost } from './uefi-host.ts'
 
 test('armed: an entry, last in the order, and BootNext; undone: byte-identical', async () => {
-  const one = await host()
+  const one = await uefiHost()
   const before = await one.snapshot()
   const backup = JSON.parse(JSON.stringify(await one.first.backup()))
   await one.first.disarm(backup)
@@ -92,7 +35,7 @@ test('armed: an entry, last in the order, and BootNext; undone: byte-identical',
 })
 
 test('what the firmware did since is kept: BootNext used up, entries added', async () => {
-  const one = await host()
+  const one = await uefiHost()
   const backup = await one.first.backup()
   await one.first.arm()
   await unlink(join(one.folder, `BootNext-${GLOBAL}`))
@@ -111,7 +54,7 @@ test('what the firmware did since is kept: BootNext used up, entries added', asy
 })
 
 test('a BootNext and an entry that were there before are there again', async () => {
-  const one = await host({ ...FIRMWARE, BootNext: '0100' })
+  const one = await uefiHost({ ...FIRMWARE, BootNext: '0100' })
   await one.first.arm()
   const armed = await one.snapshot()
   await writeFile(join(one.folder, `BootNext-${GLOBAL}`), Buffer.from('070000000100', 'hex'))
@@ -128,7 +71,7 @@ test.each([
   ['an order without what started this system', { ...FIRMWARE, BootCurrent: '0900' }],
   ['a firmware that does not say what it started', { Boot0000: '00', BootOrder: '0000' }],
 ])('%s: the rescue is next, but in no order', async (_, variables) => {
-  const one = await host(variables)
+  const one = await uefiHost(variables)
   const before = await one.snapshot()
   const backup = await one.first.backup()
   const order = await one.read('BootOrder').catch(() => undefined)
@@ -145,7 +88,7 @@ test.each([
   ['0100', '010000000200', { BootOrder: '020001000000' }],
   ['0100', '010000000200', { BootOrder: '010002000000' }],
 ])('an old entry of the stage is never first (current %s)', async (current, wanted, held) => {
-  const one = await host({ ...FIRMWARE, BootCurrent: current })
+  const one = await uefiHost({ ...FIRMWARE, BootCurrent: current })
   // Entry 2, in the place where an earlier run or the firmware put it.
   await one.first.arm()
   await unlink(join(one.folder, `BootNext-${GLOBAL}`))
@@ -160,7 +103,7 @@ test.each([
 })
 
 test('guard, trial, confirmation: who is first, and who is next', async () => {
-  const one = await host()
+  const one = await uefiHost()
   await one.boot.check()
   await one.first.arm()
   expect(await one.boot.hasGuard()).toBe(false)
@@ -195,7 +138,7 @@ test('guard, trial, confirmation: who is first, and who is next', async () => {
 })
 
 test('released: the rescue is neither first nor next, others keep their order', async () => {
-  const one = await host()
+  const one = await uefiHost()
   const before = await one.snapshot()
   await one.boot.release()
   expect(await one.snapshot()).toEqual(before)
@@ -213,7 +156,7 @@ test('released: the rescue is neither first nor next, others keep their order', 
 })
 
 test('a target that cannot be told from the stage is never tried', async () => {
-  const one = await host()
+  const one = await uefiHost()
   await one.boot.guard()
   await writeFile(one.disk, await readFile(one.stage))
   const before = await one.snapshot()
@@ -225,7 +168,7 @@ test('a target that cannot be told from the stage is never tried', async () => {
 })
 
 test('a disk without an ESP is refused before anything is written', async () => {
-  const one = await host()
+  const one = await uefiHost()
   const before = await one.snapshot()
   const bytes = Buffer.alloc(MIB)
   bytes.set(gptHead(STAGE, '0fc63daf-8483-4772-8e79-3d69d8477de4'))
@@ -248,7 +191,7 @@ test('a disk without an ESP is refused before anything is written', async () => 
 })
 
 test('the check of the firmware leaves nothing, also of one that was cut', async () => {
-  const one = await host()
+  const one = await uefiHost()
   const before = await one.snapshot()
   await checkFirmware(one.folder)
   expect(await one.snapshot()).toEqual(before)
@@ -260,7 +203,7 @@ test('the check of the firmware leaves nothing, also of one that was cut', async
 })
 
 test('a stage that this host booted from is refused', async () => {
-  const one = await host()
+  const one = await uefiHost()
   const check = (disk: string) => checkNotStartedFrom(disk, one.folder)
   // An entry of the firmware's own, without a partition.
   await check(one.stage)
@@ -278,17 +221,17 @@ test('a stage that this host booted from is refused', async () => {
 })
 
 test('Secure Boot, and firmware that cannot be seen, are refused', async () => {
-  const one = await host({ ...FIRMWARE, SecureBoot: '01' })
+  const one = await uefiHost({ ...FIRMWARE, SecureBoot: '01' })
   await expect(checkFirmware(one.folder)).rejects.toThrow('Secure Boot is on')
-  const off = await host({ ...FIRMWARE, SecureBoot: '00' })
+  const off = await uefiHost({ ...FIRMWARE, SecureBoot: '00' })
   await checkFirmware(off.folder)
-  const none = await host({})
+  const none = await uefiHost({})
   await expect(checkFirmware(none.folder)).rejects.toThrow('its variables cannot be seen')
   await expect(checkFirmware(join(one.folder, 'none'))).rejects.toMatchObject({ code: 'io' })
 })
 
 test('a variable that gets shorter has no tail, and the same is not written again', async () => {
-  const one = await host()
+  const one = await uefiHost()
   const variables = efiVariables(one.folder)
   await variables.write('Boot0009', Buffer.alloc(100, 1))
   await variables.write('Boot0009', Buffer.alloc(3, 2))
@@ -301,7 +244,7 @@ test('a variable that gets shorter has no tail, and the same is not written agai
 })
 
 test.skipIf(process.getuid?.() !== 0)('immutable variables are changed (needs root)', async () => {
-  const one = await host()
+  const one = await uefiHost()
   const path = join(one.folder, `BootOrder-${GLOBAL}`)
   const { status } = await run(['chattr', '+i', path], { statuses: [0, 1] })
   onTestFinished(async () => {
