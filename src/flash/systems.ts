@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
 import { FIRST_OS, RESCUE, TARGET } from './places.ts'
-import { type DiskIdentity, diskIdentitySchema } from './plan/plan.ts'
+import { type DiskIdentity, diskIdentitySchema, type Victim, victimSchema } from './plan/plan.ts'
 import type { SystemName } from './states.ts'
 
 const uuid = z.string().check(z.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/))
@@ -24,6 +24,8 @@ const runFactsSchema = z.strictObject({
   /** SHA-256 of plan.json, lower-case hex. */
   planDigest: digest,
   stage: diskIdentitySchema,
+  /** What the plan listed as erased, of which staging has erased some by now. */
+  victims: z.optional(z.array(victimSchema)),
 })
 export type RunFacts = z.infer<typeof runFactsSchema>
 
@@ -48,6 +50,8 @@ export interface FoundStore {
   readonly rescueRootUuid?: string
   /** The disk that it is on; only the first OS knows it. */
   readonly stage?: DiskIdentity
+  /** What its plan erases; only the first OS knows it. */
+  readonly victims?: readonly Victim[] | undefined
 }
 
 /** @param root of the system; other than `/` only in tests */

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { FIRST_OS, RESCUE, TARGET } from '../../src/flash/places.ts'
+import { begunRun } from '../../src/flash/plan/run-state.ts'
 import { currentSystem, findStore, parseSettings } from '../../src/flash/systems.ts'
 import { run } from '../../src/system/run.ts'
 import { makeScratch } from '../../src/system/scratch.ts'
@@ -12,10 +13,12 @@ const UUID = '0a1b2c3d-0000-4000-8000-0123456789ab'
 const OTHER = 'ffffffff-0000-4000-8000-0123456789ab'
 const DIGEST = 'a'.repeat(64)
 
+const victims = [{ path: '/dev/vdb1', bytes: 1_024, content: 'xfs' }]
 const runFacts = JSON.stringify({
   storeUuid: UUID,
   planDigest: DIGEST,
   stage: flashPlan().stage,
+  victims,
 })
 const stageFacts = JSON.stringify({
   format: 'osflash-stage/1',
@@ -42,11 +45,18 @@ describe('the system that runs', () => {
   })
 
   test.each([
-    ['first-os', FIRST_OS.run, runFacts, { stage: flashPlan().stage }],
+    ['first-os', FIRST_OS.run, runFacts, { stage: flashPlan().stage, victims }],
     ['rescue', RESCUE.stageFacts, stageFacts, { rescueRootUuid: OTHER }],
   ] as const)('%s knows store and plan', async (system, path, text, more) => {
     const expected = { system, storeUuid: UUID, planDigest: DIGEST, ...more }
     expect(await findStore(await root({ [path]: text }))).toEqual(expected)
+  })
+
+  test('a run that was begun is known to its first OS alone', async () => {
+    const begun = await begunRun(await root({ [FIRST_OS.run]: runFacts }))
+    expect(begun).toEqual({ planDigest: DIGEST, victims })
+    expect(await begunRun(await root({ [RESCUE.stageFacts]: stageFacts }))).toBeUndefined()
+    expect(await begunRun(await root({}))).toBeUndefined()
   })
 
   test('target knows the store', async () => {

@@ -34,6 +34,8 @@ export interface DiskContent {
   /** Type GUID, or type byte as `0x5`. */
   readonly partitionType?: string
   readonly partitionName?: string
+  /** GUID of the partition, lower case. */
+  readonly partitionUuid?: string
   readonly mountPoints: readonly string[]
   /** Where fstab puts it; `none` for swap. */
   readonly fstabPoint?: string
@@ -67,6 +69,7 @@ async function readNode(node: BlockNode, context: Context): Promise<DiskContent>
   const tags = await probe(node.path)
   const [content, label, uuid] = [tags.get('TYPE'), tags.get('LABEL'), tags.get('UUID')]
   const [partitionType, partitionName] = [tags.get('PART_ENTRY_TYPE'), tags.get('PART_ENTRY_NAME')]
+  const partitionUuid = tags.get('PART_ENTRY_UUID')?.toLowerCase()
   const hasTable = tags.get('PTTYPE') !== undefined
   const fstabPoint = await fstabPointOf(node, tags, known)
   const children: DiskContent[] = []
@@ -75,7 +78,8 @@ async function readNode(node: BlockNode, context: Context): Promise<DiskContent>
     path: node.path,
     bytes: node.bytes,
     type: node.type,
-    ...given({ content, label, uuid, partitionType, partitionName, fstabPoint }),
+    ...given({ content, label, uuid, fstabPoint }),
+    ...given({ partitionType, partitionName, partitionUuid }),
     mountPoints: await mountPointsOf(node, known),
     isSwap: content === 'swap' || known.swaps.includes(node.path),
     hasTable,

@@ -15,7 +15,8 @@ import { formatBytes } from '../../units.ts'
 import type { DiskContent } from '../host/contents.ts'
 import type { Disk } from '../host/disk-identity.ts'
 import type { HostFacts } from '../host/host.ts'
-import { STORE_LABEL, STORE_MOUNT } from '../places.ts'
+import { STORE_MOUNT } from '../places.ts'
+import { BOOT_TYPES, victimOfStage } from './our-stage.ts'
 import type { Victim } from './plan.ts'
 
 const refused = (message: string, ...hints: string[]): OsflashError =>
@@ -109,10 +110,14 @@ export function checkDiskData(content: DiskContent, wipeData: boolean): void {
 
 /**
  * The stage belongs to nobody, so all that is on it counts, unless it is a stage already.
+ * @param isOurs what `isOurStage` says of it
  * @throws OsflashError `refused` unless `wipeData`
  */
-export function checkStageData(content: DiskContent, wipeData: boolean): void {
-  if (isOurStage(content) || wipeData) return
+export function checkStageData(
+  content: DiskContent,
+  { isOurs, wipeData }: { readonly isOurs: boolean; readonly wipeData: boolean },
+): void {
+  if (isOurs || wipeData) return
   const found = [...contentsOf(content)].find((one) => !isNothing(one))
   if (found !== undefined) throw notOurs('stage', content, { content: found, why: whatIs(found) })
 }
@@ -125,11 +130,18 @@ function notOurs(role: string, { path }: DiskContent, { content, why }: Foreign)
   )
 }
 
-/** What would be gone, for the plan; nothing of what an earlier run put on a stage. */
-export function victimsOf(disk: DiskContent, stage: DiskContent): Victim[] {
-  const all = [...contentsOf(disk), ...(isOurStage(stage) ? [] : contentsOf(stage))]
-  return all.filter((one) => !(isWhole(one) && isNothing(one))).map(victimOf)
+/**
+ * What would be gone, for the plan.
+ * @param isOurs what `isOurStage` says of the stage
+ */
+export function victimsOf(disk: DiskContent, stage: DiskContent, isOurs: boolean): Victim[] {
+  const ofDisk = contentsWithSomething(disk).map(victimOf)
+  if (isOurs) return [...ofDisk, victimOfStage(stage)]
+  return [...ofDisk, ...contentsWithSomething(stage).map(victimOf)]
 }
+
+const contentsWithSomething = (content: DiskContent): DiskContent[] =>
+  [...contentsOf(content)].filter((one) => !(isWhole(one) && isNothing(one)))
 
 function victimOf(one: DiskContent): Victim {
   const { path, bytes, content, label } = one
@@ -148,11 +160,6 @@ function victimOf(one: DiskContent): Victim {
 function* contentsOf(content: DiskContent): Generator<DiskContent> {
   yield content
   for (const child of content.children) yield* contentsOf(child)
-}
-
-/** A disk that an earlier staging wrote. */
-export function isOurStage(content: DiskContent): boolean {
-  return [...contentsOf(content)].some(({ partitionName }) => partitionName === STORE_LABEL)
 }
 
 interface Foreign {
@@ -178,13 +185,6 @@ function whyForeign(content: DiskContent, below: readonly Foreign[]): string | u
 }
 
 const EXTENDED_TYPES: readonly string[] = ['0x5', '0xf', '0x85']
-const BOOT_TYPES: readonly string[] = [
-  'c12a7328-f81f-11d2-ba4b-00a0c93ec93b', // EFI system partition
-  '21686148-6449-6e6f-744e-656564454649', // BIOS boot
-  '9e1a2d38-c612-4316-aa26-8b49521e5a8b', // PReP
-  '0xef',
-]
-
 /** Nothing that anybody would miss. */
 function isNothing({ content, isBlank, hasTable, partitionType = '', type }: DiskContent): boolean {
   if (isBlank || [...EXTENDED_TYPES, ...BOOT_TYPES].includes(partitionType)) return true

@@ -30,7 +30,7 @@ export const diskIdentitySchema = z.strictObject({
 })
 
 /** Something on a disk that will be gone. */
-const victimSchema = z.strictObject({
+export const victimSchema = z.strictObject({
   path: text,
   bytes: count,
   /** What blkid finds, such as `ext4`, `LVM2_member`. */
@@ -129,3 +129,13 @@ export const planBytes = (plan: FlashPlan): Buffer => Buffer.from(`${JSON.string
 /** SHA-256 of plan.json, lower-case hex. */
 export const planDigest = (bytes: Uint8Array): string =>
   createHash('sha256').update(bytes).digest('hex')
+
+/** A UUID (version 8, RFC 9562) that is the same for the same plan. */
+export function uuidFrom(digest: string, what: string): string {
+  const hash = createHash('sha256').update(`${what} ${digest}`).digest()
+  hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x80
+  hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80
+  const hex = hash.toString('hex')
+  const cut = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20)]
+  return [...cut, hex.slice(20, 32)].join('-')
+}

@@ -44,7 +44,6 @@ import {
   checkRoot,
   checkStageData,
   checkStageFree,
-  isOurStage,
   victimsOf,
 } from './check-disks.ts'
 import { checkHost, checkLogin, checkReachable, checkWatchdog } from './check-host.ts'
@@ -57,10 +56,11 @@ import {
   checkTargetFits,
 } from './check-images.ts'
 import { type EstimateImage, estimate } from './estimate.ts'
+import { asBegun, type BegunRun, isOurStage } from './our-stage.ts'
 import type { DiskIdentity, FlashPlan } from './plan.ts'
 import { openPlanImage, type PlanImage } from './plan-image.ts'
 import { risksOf } from './risks.ts'
-import { checkNoRun, holdReplacement } from './run-state.ts'
+import { begunRun, checkNoRun, holdReplacement } from './run-state.ts'
 
 export interface PlanInput {
   /** Path or address of the image. */
@@ -113,7 +113,7 @@ export async function makePlan(input: PlanInput): Promise<Preflight> {
   if (host.firmware === 'bios') {
     checkGrub(grub, disks.disk)
     checkStartsGrub(await readStartSector(disks.disk))
-    checkStartsNothing(await readStartSector(disks.stage), isOurStage(disks.stageContent))
+    checkStartsNothing(await readStartSector(disks.stage), disks.isOurs)
   } else {
     await checkFirmware()
     await checkNotStartedFrom(disks.stage.path)
@@ -194,6 +194,10 @@ interface Disks {
   readonly stage: Disk
   readonly diskContent: DiskContent
   readonly stageContent: DiskContent
+  /** An earlier run wrote the stage. */
+  readonly isOurs: boolean
+  /** The run that this first OS has begun. */
+  readonly begun: BegunRun | undefined
   readonly store: FlashPlan['store']
 }
 
@@ -213,8 +217,11 @@ async function readDisks(input: PlanInput, images: Images, host: HostFacts): Pro
   const diskContent = await readContents(disk, host)
   const stageContent = await readContents(stage, host)
   checkDiskData(diskContent, wipeData)
-  checkStageData(stageContent, wipeData)
-  return { disk, stage, diskContent, stageContent, store: { offset, bytes: length } }
+  const begun = await begunRun()
+  const isOurs = isOurStage(stageContent, begun)
+  checkStageData(stageContent, { isOurs, wipeData })
+  const store = { offset, bytes: length }
+  return { disk, stage, diskContent, stageContent, isOurs, begun, store }
 }
 
 async function readCarryOf({ signal }: PlanInput): Promise<CapturedCarry> {
@@ -256,11 +263,11 @@ function planOf(facts: PlanFacts): FlashPlan {
     carry,
     ...(watchdog === undefined ? {} : { watchdog }),
   }
-  return {
+  const plan: FlashPlan = {
     format: 'osflash-plan/1',
     disk: identityOf(disks.disk),
     stage: stageIdentity(disks.stage),
-    victims: victimsOf(disks.diskContent, disks.stageContent),
+    victims: victimsOf(disks.diskContent, disks.stageContent, disks.isOurs),
     rescue: images.rescue.opened.facts,
     target: images.target.opened.facts,
     store: disks.store,
@@ -273,6 +280,7 @@ function planOf(facts: PlanFacts): FlashPlan {
     }),
     risks: risksOf(about, facts.carry.notes),
   }
+  return asBegun(plan, disks.stageContent, disks.begun)
 }
 
 /** Staging changes its table, and a plan is the same after a run that was undone. */

@@ -13,6 +13,7 @@ import type { State } from '../states.ts'
 import { mountStore } from '../store.ts'
 import { currentSystem, findStore } from '../systems.ts'
 import { checkNothingUnderWay, checkSystem } from './check-host.ts'
+import type { BegunRun } from './our-stage.ts'
 
 /**
  * Keeps every other `plan`, `apply` away until it is disposed of.
@@ -26,6 +27,13 @@ export const holdReplacement = (host = 'this host'): Promise<AsyncDisposable> =>
 export async function checkNoRun(): Promise<void> {
   checkSystem(await currentSystem())
   checkNothingUnderWay(await stateOfRun())
+}
+
+/** The run that this first OS has begun and not undone. @throws OsflashError `format`, `io` */
+export async function begunRun(root = '/'): Promise<BegunRun | undefined> {
+  const found = await findStore(root)
+  if (found?.system !== 'first-os' || found.planDigest === undefined) return undefined
+  return { planDigest: found.planDigest, victims: found.victims }
 }
 
 async function stateOfRun(): Promise<State | undefined> {

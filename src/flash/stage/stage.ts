@@ -10,7 +10,6 @@
  * Started again after an interruption, 1 goes on at its checkpoint or is skipped, and 2 goes on
  * where the copy ended. The first disk is only read.
  */
-import { createHash } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OsflashError } from '../../errors.ts'
@@ -32,7 +31,8 @@ import {
   STORE_TYPE_GUID,
   stageCheckpoint,
 } from '../places.ts'
-import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
+import { storePartition } from '../plan/our-stage.ts'
+import { type FlashPlan, planBytes, planDigest, uuidFrom } from '../plan/plan.ts'
 import type { ReadyImage } from '../plan/preflight.ts'
 import type { State } from '../states.ts'
 import { makeStore, mountStore, type Store } from '../store.ts'
@@ -68,7 +68,8 @@ export async function fillStage(input: StageInput): Promise<Staged> {
   const digest = planDigest(planBytes(plan))
   const storeUuid = uuidFrom(digest, 'store')
   await mkdir(FIRST_OS.folder, { recursive: true, mode: 0o700 })
-  const facts: RunFacts = { storeUuid, planDigest: digest, stage: plan.stage }
+  const { stage, victims } = plan
+  const facts: RunFacts = { storeUuid, planDigest: digest, stage, victims }
   await writeFileSafely(FIRST_OS.run, `${JSON.stringify(facts)}\n`, 0o600)
   const known = await inPhase(emit, 'looking for an earlier run', () => takeKnown(storeUuid))
   const store = known ?? (await makeStage(input, digest, storeUuid))
@@ -116,7 +117,7 @@ async function mountKnown(uuid: string): Promise<Store | undefined> {
 async function makeStage(input: StageInput, digest: string, storeUuid: string): Promise<Store> {
   const { plan, rescue, emit, signal } = input
   const disk = await resolveDisk(plan.stage, { tableId: 'ignore' })
-  const append = { name: STORE_LABEL, type: STORE_TYPE_GUID, guid: uuidFrom(digest, 'partition') }
+  const append = { name: STORE_LABEL, type: STORE_TYPE_GUID, guid: storePartition(digest) }
   const { plan: written } = await unpackDisk({
     source: rescue.source,
     check: input.check,
@@ -193,14 +194,4 @@ async function furnish(store: Store, input: StageInput, digest: string): Promise
     facts: { storeUuid: uuidFrom(digest, 'store'), planDigest: digest },
     ...(signal === undefined ? {} : { signal }),
   })
-}
-
-/** A UUID (version 8, RFC 9562) that is the same for the same plan. */
-export function uuidFrom(digest: string, what: string): string {
-  const hash = createHash('sha256').update(`${what} ${digest}`).digest()
-  hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x80
-  hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80
-  const hex = hash.toString('hex')
-  const cut = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20)]
-  return [...cut, hex.slice(20, 32)].join('-')
 }

@@ -142,13 +142,14 @@ describe('what lies on the disk', () => {
 describe('what lies on the stage', () => {
   const stageWith = (...children: DiskContent[]) => content('/dev/vdb', { children })
 
+  const others = { isOurs: false, wipeData: false }
+
   it('may be nothing, an empty table, or an earlier stage', () => {
     const blank = content('/dev/vdb', { hasTable: false, isBlank: true })
-    expect(() => checkStageData(blank, false)).not.toThrow()
-    expect(() => checkStageData(stageWith(), false)).not.toThrow()
-    const rescue = part('/dev/vdb2', { content: 'ext4', partitionName: 'root' })
-    const store = part('/dev/vdb3', { content: 'ext4', partitionName: 'osflash-store' })
-    expect(() => checkStageData(stageWith(rescue, store), false)).not.toThrow()
+    expect(() => checkStageData(blank, others)).not.toThrow()
+    expect(() => checkStageData(stageWith(), others)).not.toThrow()
+    const store = part('/dev/vdb3', { content: 'ext4' })
+    expect(() => checkStageData(stageWith(store), { ...others, isOurs: true })).not.toThrow()
   })
 
   it.each<[string, DiskContent]>([
@@ -158,28 +159,26 @@ describe('what lies on the stage', () => {
     ['a file system without a table', content('/dev/vdb', { content: 'xfs', hasTable: false })],
     ['unknown data', content('/dev/vdb', { hasTable: false })],
   ])('is refused without --wipe-data: %s', (_, stage) => {
-    const error = refusal(() => checkStageData(stage, false))
+    const error = refusal(() => checkStageData(stage, others))
     expect(error.message).toMatch(/^checking the stage \/dev\/vdb: \/dev\/vdb1? \(/)
-    expect(() => checkStageData(stage, true)).not.toThrow()
+    expect(() => checkStageData(stage, { ...others, wipeData: true })).not.toThrow()
   })
 })
 
 describe('what will be gone', () => {
-  it('lists everything with where it is mounted, and no earlier stage', () => {
+  it('lists everything with where it is mounted, and an earlier stage as one', () => {
     const bound = { ...root, mountPoints: ['/run/netns', '/'] }
     const store = part('/dev/vdb3', { content: 'ext4', partitionName: 'osflash-store' })
-    const victims = victimsOf(
-      content('/dev/vda', { children: [bound] }),
-      content('/dev/vdb', { children: [store] }),
-    )
-    expect(victims).toEqual([
+    const stage = content('/dev/vdb', { children: [store] })
+    expect(victimsOf(content('/dev/vda', { children: [bound] }), stage, true)).toEqual([
       { path: '/dev/vda2', bytes: root.bytes, content: 'ext4', mountPoint: '/' },
+      { path: '/dev/vdb', bytes: stage.bytes, content: 'an earlier stage of osflash' },
     ])
   })
 
   it('lists what lies on the stage, also without a table', () => {
     const stage = content('/dev/vdb', { content: 'xfs', hasTable: false, label: 'old' })
-    expect(victimsOf(content('/dev/vda'), stage)).toEqual([
+    expect(victimsOf(content('/dev/vda'), stage, false)).toEqual([
       { path: '/dev/vdb', bytes: stage.bytes, content: 'xfs', label: 'old' },
     ])
   })

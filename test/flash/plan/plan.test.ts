@@ -1,6 +1,6 @@
 /** UUIDs that a plan gives: the same for the same plan, so that an interrupted run is found. */
 import { describe, expect, it } from 'vitest'
-import { uuidFrom } from '../../../src/flash/stage/stage.ts'
+import { uuidFrom } from '../../../src/flash/plan/plan.ts'
 
 const digest = 'a'.repeat(64)
 
