@@ -54,10 +54,12 @@ export async function mountPartition(
       hints: [`umount ${at}`],
     })
   }
-  const range = `loop,offset=${offset},sizelimit=${length},noatime${readOnly ? ',ro' : ''}`
+  const range = `loop,offset=${offset},sizelimit=${length},noatime`
   await using undo = new AsyncDisposableStack()
   undo.defer(() => unmount(place))
-  await run(['mount', '-t', place.fileSystem, '-o', range, disk, at], options)
+  // Without -w mount(8) would join a mount that others have for reading, and be content.
+  const mode = readOnly ? '-r' : '-w'
+  await run(['mount', mode, '-t', place.fileSystem, '-o', range, disk, at], options)
   const done = undo.move()
   return { path: at, [Symbol.asyncDispose]: () => done.disposeAsync() }
 }

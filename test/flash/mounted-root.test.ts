@@ -110,6 +110,23 @@ test.skipIf(!isRoot)('needs root: a place that is taken is refused and stays', a
   expect(await isMounted(first.path)).toBe(true)
 })
 
+test.skipIf(!isRoot)('needs root: who writes does not join a mount for reading', async () => {
+  await using place = await makeDisk()
+  const { disk, at } = place
+  const other = `${at}-other`
+  {
+    await using _reader = await mountPartition({ disk, ...partition, at: other, readOnly: true })
+    await expect(mountPartition({ disk, ...partition, at })).rejects.toMatchObject({
+      code: 'process',
+    })
+    expect(await isMounted(at)).toBe(false)
+    expect(await isMounted(other)).toBe(true)
+  }
+  expect(await loopsOf(disk)).toBe('')
+  await using root = await mountPartition({ disk, ...partition, at })
+  await writeFile(join(root.path, 'new'), 'written')
+})
+
 test.skipIf(!isRoot)('needs root: somebody who uses it for a moment is waited for', async () => {
   await using place = await makeDisk()
   const { disk, at } = place
