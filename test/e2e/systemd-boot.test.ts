@@ -50,12 +50,13 @@ const FIRST: FirstVariant = {
   change: changeLoader,
 }
 
-test('a first OS with systemd-boot is replaced', async () => {
+test('a first OS with systemd-boot is replaced; an operator says that the target is right', async () => {
   await using began = await beginWith({ name: 'systemd-boot', firmware: 'uefi', variant: FIRST })
   await bootFirstOs(began)
-  const { host, images } = began
+  const { host } = began
+  const images = { ...began.images, confirm: 'ssh' }
   expect(await host.ssh('ls /boot/efi/loader/entries /boot/grub')).toContain('first.conf')
-  const takeover = await takeOver(began)
+  const takeover = await takeOver({ ...began, images })
   console.log(`systemd-boot\n${timeTable(takeover.times)}`)
   await expectReplaced({ host, takeover, images })
 })
