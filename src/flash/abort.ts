@@ -3,13 +3,15 @@
  *
  * 1. Only in the first OS, and only while its disk is whole: up to `armed`, and from `rehearsal`
  *    and `aborted`, which the rescue leaves when the host came back from it.
- * 2. The boot configuration becomes byte-identical to what was saved before arming.
+ * 2. The boot configuration becomes byte-identical to what was saved before arming. Where the store
+ *    is damaged, or a file on it, what the first OS itself keeps is taken.
  * 3. The secrets on the store are erased, and an operator's GO and HOLD are forgotten.
  * 4. The journal says `aborted`; one that cannot be read is removed, so that apply can begin anew.
  * 5. The stage becomes blank: its rescue has the host's keys, and must not start.
  * 6. What the first OS remembers goes last: a cut before that leaves something to abort again.
  *
- * Not promised: a blank stage where the plan on the store cannot be read.
+ * Not promised: a blank stage where no plan can be read; there is one in the first OS once it was
+ * armed.
  */
 import { join } from 'node:path'
 import { OsflashError } from '../errors.ts'
@@ -25,7 +27,7 @@ import type { Notify } from './notify.ts'
 import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import type { State } from './states.ts'
-import { isStoreMissing, mountStore, readPlan, type Store } from './store.ts'
+import { isStoreMissing, mountStore, readPlan, readPlanFile, type Store } from './store.ts'
 import { findStore } from './systems.ts'
 
 const ABORTABLE: readonly State[] = [
@@ -57,16 +59,17 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
   if (found.system !== 'first-os') throw tooLate(`this is the ${found.system}`)
   const at = join(root, STORE_MOUNT)
   const mounted = await mountStore({ uuid: found.storeUuid, at }).catch(async (error: unknown) => {
-    // On a disk without a store nothing was armed yet; a disk that is gone must come back first.
-    const isUnfilled = isStoreMissing(error) && found.stage !== undefined
-    if (!isUnfilled) throw error
+    // A disk that is gone must come back first.
+    if (!isDamage(error) || found.stage === undefined) throw error
     await resolveDisk(found.stage, { tableId: 'ignore' })
+    await undoWithoutStore(error, options, found.planDigest)
   })
   if (mounted !== undefined) await undoAndBlank(mounted, options, found.planDigest)
-  if (found.planDigest !== undefined) {
-    await removeFileSafely(join(root, stageCheckpoint(found.planDigest)))
+  const { planDigest: digest } = found
+  const own = digest === undefined ? [] : [stageCheckpoint(digest)]
+  for (const path of [...own, FIRST_OS.armBackup, FIRST_OS.plan, FIRST_OS.run]) {
+    await removeFileSafely(join(root, path))
   }
-  await removeFileSafely(join(root, FIRST_OS.run))
   return true
 }
 
@@ -81,6 +84,27 @@ export async function undoOtherRun(planDigest: string, options: AbortOptions): P
   const found = await findStore(options.root)
   if (found?.system !== 'first-os' || found.planDigest === planDigest) return false
   return abortRun(options)
+}
+
+/** No device has the store, or it cannot be mounted. */
+const isDamage = (error: unknown): boolean =>
+  isStoreMissing(error) || (error instanceof OsflashError && error.code === 'process')
+
+async function undoWithoutStore(
+  error: unknown,
+  { makeBoot, root = '/' }: AbortOptions,
+  digest?: string,
+): Promise<void> {
+  const backup = await readBackup(join(root, FIRST_OS.armBackup))
+  if (backup !== undefined) {
+    const plan = await readPlanFile(join(root, FIRST_OS.plan), digest)
+    const boot = await makeBoot(plan)
+    await boot.disarm(backup)
+    const { offset, bytes } = plan.store
+    // Where its secrets lie is not known any more.
+    await makeBlank({ ...plan, store: { offset: offset + bytes, bytes: 0 } })
+    // Without a store, and nothing armed: the staging had only begun.
+  } else if (!isStoreMissing(error)) throw error
 }
 
 async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: string): Promise<void> {
@@ -98,7 +122,7 @@ async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: stri
 /** @returns the plan; absent when it cannot be read */
 async function undo(
   store: string,
-  { makeBoot, notifier }: AbortOptions,
+  { makeBoot, notifier, root = '/' }: AbortOptions,
   digest?: string,
 ): Promise<FlashPlan | undefined> {
   const journal = await openJournal(store, { system: 'first-os' }).catch((error: unknown) => {
@@ -107,9 +131,17 @@ async function undo(
   })
   const state = journal?.current?.state
   if (state !== undefined && !ABORTABLE.includes(state)) throw tooLate(`the state is ${state}`)
-  const backup = await readBackup(join(store, STORE.armBackup))
+  const findPlan = () =>
+    orElse(
+      () => readPlan(store, digest),
+      () => readPlanFile(join(root, FIRST_OS.plan), digest),
+    )
+  const backup = await orElse(
+    () => readBackup(join(store, STORE.armBackup)),
+    () => readBackup(join(root, FIRST_OS.armBackup)),
+  )
   if (backup !== undefined) {
-    const boot = await makeBoot(await readPlan(store, digest))
+    const boot = await makeBoot(await findPlan())
     await boot.disarm(backup)
   }
   await eraseSecrets(store)
@@ -119,10 +151,21 @@ async function undo(
   } else if (state !== undefined && state !== 'preflight') await journal.write({ state: 'aborted' })
   await removeFileSafely(join(store, STORE.armBackup))
   // Without a plan nobody is known who wants to be told; everything is undone all the same.
-  const plan = await readPlan(store, digest).catch(() => undefined)
+  const plan = await findPlan().catch(() => undefined)
   const record = journal?.current
   if (plan !== undefined && record?.state === 'aborted') await notifier?.(plan)(record)
   return plan
+}
+
+/** What the store has, else what the first OS keeps; the error of the store when neither has it. */
+async function orElse<T>(inStore: () => Promise<T>, own: () => Promise<T>): Promise<T> {
+  try {
+    return (await inStore()) ?? (await own())
+  } catch (error) {
+    const kept = await own().catch(() => undefined)
+    if (kept === undefined) throw error
+    return kept
+  }
 }
 
 function tooLate(why: string): OsflashError {

@@ -65,6 +65,9 @@ export const FIRST_OS = {
   checkpoint: '/var/lib/osflash/stage.checkpoint',
   /** `RunFacts` (systems.ts) as JSON: there while a replacement is under way. */
   run: '/var/lib/osflash/run.json',
+  /** `STORE.armBackup` and `STORE.plan` once more, for undoing when the store is damaged. */
+  armBackup: '/var/lib/osflash/arm.json',
+  plan: '/var/lib/osflash/plan.json',
 } as const
 
 /** How far the unpacking of the rescue of one plan is. @param digest of the plan */

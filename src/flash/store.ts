@@ -155,14 +155,18 @@ export interface NewStore {
 export async function readPlan(storePath: string, digest?: string): Promise<FlashPlan> {
   const path = join(storePath, STORE.plan)
   const pinned = digest ?? (await openJournal(storePath, { system: 'rescue' })).current?.planDigest
-  return planIn(path, pinned).catch((error: unknown) =>
-    planIn(join(storePath, STORE.planCopy), pinned).catch(() => {
+  return readPlanFile(path, pinned).catch((error: unknown) =>
+    readPlanFile(join(storePath, STORE.planCopy), pinned).catch(() => {
       throw error
     }),
   )
 }
 
-async function planIn(path: string, pinned: string | undefined): Promise<FlashPlan> {
+/**
+ * A file of the plan with the digest `pinned`.
+ * @throws OsflashError `digest` when it is another one, `format`, `io`
+ */
+export async function readPlanFile(path: string, pinned: string | undefined): Promise<FlashPlan> {
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw ioError(`reading ${path}`, cause)
   })

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { abortRun, undoOtherRun } from '../../src/flash/abort.ts'
@@ -6,6 +6,7 @@ import { firstOsBoot } from '../../src/flash/boot/first-os.ts'
 import type { ArmBackup } from '../../src/flash/boot/method.ts'
 import { openJournal } from '../../src/flash/journal.ts'
 import { FIRST_OS, STORE, stageCheckpoint } from '../../src/flash/places.ts'
+import { planBytes } from '../../src/flash/plan/plan.ts'
 import { armRescue } from '../../src/flash/stage/arm.ts'
 import { NEXT, type State } from '../../src/flash/states.ts'
 import { readStatus } from '../../src/flash/status.ts'
@@ -15,6 +16,8 @@ import { DEBIAN_GRUB_CFG } from './boot/grub-cfg.ts'
 import { type HostFixture, hostFixture, isRoot, scratchFolder } from './host-fixture.ts'
 
 const BACKUP = { kind: 'grub', custom: null, bytes: 1_024 }
+/** Where ext4 has it; its revision lies at 0x4c, its magic number at 0x38. */
+const SUPERBLOCK = 1_024
 const UNDOABLE = ['preflight', 'staging', 'staged', 'armed', 'rehearsal', 'aborted']
 
 /** Remembers what it was told to put back. */
@@ -83,7 +86,8 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     const host = await hostFixture({ system: 'first-os', state: 'staged', plan })
     const boot = await firstOsBoot(host.plan)
     await host.inStore(async (store) => {
-      await armRescue({ store, journal: await openJournal(store, { system: 'first-os' }), boot })
+      const journal = await openJournal(store, { system: 'first-os' })
+      await armRescue({ store, journal, boot, root: host.root })
     })
     const status = () => readStatus({ root: host.root, isArmed: () => boot.isArmed() })
     expect(await status()).toMatchObject({ state: 'armed', failed: false })
@@ -145,6 +149,68 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     await abortRun({ root: host.root, makeBoot: bootOf(disarmed) })
     expect(disarmed).toEqual([BACKUP])
     expect(await isBlank(host)).toBe(true)
+  })
+
+  describe('armed, with what the first OS keeps itself', () => {
+    const armed = async () => {
+      const host = await hostFixture({ system: 'first-os', state: 'armed' })
+      await host.inStore(async (path) => {
+        await writeFile(join(path, STORE.armBackup), JSON.stringify(BACKUP))
+        await writeFile(join(path, STORE.sessionKey), SECRET)
+      })
+      await writeFile(join(host.root, FIRST_OS.armBackup), JSON.stringify(BACKUP))
+      await writeFile(join(host.root, FIRST_OS.plan), planBytes(host.plan))
+      const disarmed: ArmBackup[] = []
+      const abort = () => abortRun({ root: host.root, makeBoot: bootOf(disarmed) })
+      return { host, disarmed, abort }
+    }
+    const SECRET = 'secret'.repeat(100)
+
+    test.each([
+      ['the plan', STORE.plan],
+      ['what is to be put back', STORE.armBackup],
+    ])('when %s on the store is damaged', async (_, name) => {
+      const { host, disarmed, abort } = await armed()
+      await host.inStore((path) => writeFile(join(path, name), '{'))
+      expect(await abort()).toBe(true)
+      expect(disarmed).toEqual([BACKUP])
+      expect([await isBlank(host), await isUnderWay(host)]).toEqual([true, false])
+      expect(await readdir(join(host.root, FIRST_OS.folder))).toEqual([])
+    })
+
+    test.each([
+      ['cannot be mounted', SUPERBLOCK + 0x4c],
+      ['is not found any more', SUPERBLOCK + 0x38],
+    ])('when the store %s; none of it is left', async (_, at) => {
+      const { host, disarmed, abort } = await armed()
+      await using file = await open(host.device, 'r+')
+      await file.write(Buffer.alloc(4, 0xee), 0, 4, at)
+      await file.sync()
+      expect(await abort()).toBe(true)
+      expect(disarmed).toEqual([BACKUP])
+      await file.sync()
+      expect((await readFile(host.file)).includes(SECRET)).toBe(false)
+      expect([await isBlank(host), await isUnderWay(host)]).toEqual([true, false])
+    })
+
+    test('but not with a plan of another run', async () => {
+      const { host, disarmed, abort } = await armed()
+      await host.inStore((path) => writeFile(join(path, STORE.plan), '{'))
+      await writeFile(join(host.root, FIRST_OS.plan), '{}')
+      await expect(abort()).rejects.toMatchObject({ code: 'digest' })
+      expect(disarmed).toEqual([])
+      expect(await isUnderWay(host)).toBe(true)
+    })
+  })
+
+  test('a store that cannot be mounted is an error where nothing else knows what to undo', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'armed' })
+    await using file = await open(host.device, 'r+')
+    await file.write(Buffer.alloc(4, 0xee), 0, 4, SUPERBLOCK + 0x4c)
+    await file.sync()
+    const aborting = abortRun({ root: host.root, makeBoot: neverBoot })
+    await expect(aborting).rejects.toMatchObject({ code: 'process' })
+    expect(await isUnderWay(host)).toBe(true)
   })
 
   test('a stage in use is undone all the same, and blank at the next try', async () => {

@@ -1,12 +1,12 @@
 /** Arming: what stood there is safe before anything changes, and a half-done arming is undone. */
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { readBackup } from '../../../src/flash/arm-backup.ts'
 import { biosFirstOsBoot } from '../../../src/flash/boot/bios-first-os.ts'
 import type { FirstOsBoot } from '../../../src/flash/boot/method.ts'
 import { createJournal } from '../../../src/flash/journal.ts'
-import { STORE } from '../../../src/flash/places.ts'
+import { FIRST_OS, STORE } from '../../../src/flash/places.ts'
 import { armRescue } from '../../../src/flash/stage/arm.ts'
 import { emptyGrubEnvironment } from '../../../src/format/grub-environment.ts'
 import { makeScratch } from '../../../src/system/scratch.ts'
@@ -17,7 +17,10 @@ async function host() {
   onTestFinished(() => scratch[Symbol.asyncDispose]())
   const grub = join(scratch.path, 'grub')
   const store = join(scratch.path, 'store')
+  const root = join(scratch.path, 'root')
   for (const folder of [grub, store]) await mkdir(folder)
+  await mkdir(join(root, FIRST_OS.folder), { recursive: true })
+  await writeFile(join(store, STORE.plan), 'the plan')
   await writeFile(join(grub, 'grub.cfg'), DEBIAN_GRUB_CFG)
   await writeFile(join(grub, 'grubenv'), emptyGrubEnvironment())
   const boot = biosFirstOsBoot({
@@ -34,7 +37,7 @@ async function host() {
     attempts: { flash: 0, trial: 0 },
   })
   await journal.write({ state: 'staged' })
-  return { grub, store, boot, journal }
+  return { grub, store, boot, journal, root }
 }
 
 async function snapshot(folder: string): Promise<Record<string, string>> {
@@ -44,9 +47,9 @@ async function snapshot(folder: string): Promise<Record<string, string>> {
 }
 
 it('saves first, arms, and says so in the journal; disarming gives back every byte', async () => {
-  const { grub, store, boot, journal } = await host()
+  const { grub, store, boot, journal, root } = await host()
   const before = await snapshot(grub)
-  await armRescue({ store, journal, boot })
+  await armRescue({ store, journal, boot, root })
   expect(journal.current?.state).toBe('armed')
   expect(await boot.isArmed()).toBe(true)
   expect((await stat(join(store, STORE.armBackup))).mode & 0o777).toBe(0o600)
@@ -57,27 +60,54 @@ it('saves first, arms, and says so in the journal; disarming gives back every by
 })
 
 it('changes nothing before the backup is durable', async () => {
-  const { grub, store, boot, journal } = await host()
+  const { grub, store, boot, journal, root } = await host()
   const before = await snapshot(grub)
   const dead = { ...boot, backup: () => Promise.reject(new Error('no backup')) }
-  await expect(armRescue({ store, journal, boot: dead })).rejects.toThrow('no backup')
+  await expect(armRescue({ store, journal, boot: dead, root })).rejects.toThrow('no backup')
   expect(await snapshot(grub)).toEqual(before)
   expect(journal.current?.state).toBe('staged')
 })
 
 it('keeps what stood there before the first of several armings', async () => {
-  const { grub, store, boot, journal } = await host()
+  const { grub, store, boot, journal, root } = await host()
   const before = await snapshot(grub)
-  await armRescue({ store, journal, boot })
+  await armRescue({ store, journal, boot, root })
   await journal.write({ state: 'staged' })
-  await armRescue({ store, journal, boot })
+  await armRescue({ store, journal, boot, root })
   const backup = await readBackup(join(store, STORE.armBackup))
   await boot.disarm(backup ?? {})
   expect(await snapshot(grub)).toEqual(before)
 })
 
+it('keeps it in the first system as well, and begins there where the store is a new one', async () => {
+  const { grub, store, boot, journal, root } = await host()
+  const before = await snapshot(grub)
+  await armRescue({ store, journal, boot, root })
+  const copy = join(root, FIRST_OS.armBackup)
+  const saved = await readFile(copy, 'utf8')
+  expect(saved).toBe(await readFile(join(store, STORE.armBackup), 'utf8'))
+  expect(await readFile(join(root, FIRST_OS.plan), 'utf8')).toBe('the plan')
+  for (const path of [FIRST_OS.armBackup, FIRST_OS.plan]) {
+    expect((await stat(join(root, path))).mode & 0o777).toBe(0o600)
+  }
+  await rm(join(store, STORE.armBackup))
+  await journal.write({ state: 'staged' })
+  await armRescue({ store, journal, boot, root })
+  expect(await readFile(copy, 'utf8')).toBe(saved)
+  await boot.disarm((await readBackup(copy)) ?? {})
+  expect(await snapshot(grub)).toEqual(before)
+})
+
+it('does not arm what could not be undone', async () => {
+  const { grub, store, boot, journal, root } = await host()
+  const before = await snapshot(grub)
+  await rm(join(store, STORE.plan))
+  await expect(armRescue({ store, journal, boot, root })).rejects.toMatchObject({ code: 'io' })
+  expect(await snapshot(grub)).toEqual(before)
+})
+
 it('goes on where an arming was cut in the middle', async () => {
-  const { grub, store, boot, journal } = await host()
+  const { grub, store, boot, journal, root } = await host()
   const before = await snapshot(grub)
   const cut: FirstOsBoot = {
     ...boot,
@@ -88,24 +118,24 @@ it('goes on where an arming was cut in the middle', async () => {
       throw new Error('the power is gone')
     },
   }
-  await expect(armRescue({ store, journal, boot: cut })).rejects.toThrow('the power is gone')
+  await expect(armRescue({ store, journal, boot: cut, root })).rejects.toThrow('the power is gone')
   expect(Object.keys(await snapshot(grub))).toContain('custom.cfg')
-  await armRescue({ store, journal, boot })
+  await armRescue({ store, journal, boot, root })
   await boot.disarm((await readBackup(join(store, STORE.armBackup))) ?? {})
   expect(await snapshot(grub)).toEqual(before)
 })
 
 it('forgets the orders of an earlier try', async () => {
-  const { store, boot, journal } = await host()
+  const { store, boot, journal, root } = await host()
   for (const name of [STORE.go, STORE.hold]) await writeFile(join(store, name), '')
-  await armRescue({ store, journal, boot })
+  await armRescue({ store, journal, boot, root })
   const names = await readdir(store)
   expect(names).not.toContain(STORE.go)
   expect(names).not.toContain(STORE.hold)
 })
 
 it('refuses a backup that is not one', async () => {
-  const { store, boot, journal } = await host()
+  const { store, boot, journal, root } = await host()
   await writeFile(join(store, STORE.armBackup), '{"a": []}')
-  await expect(armRescue({ store, journal, boot })).rejects.toMatchObject({ code: 'format' })
+  await expect(armRescue({ store, journal, boot, root })).rejects.toMatchObject({ code: 'format' })
 })
