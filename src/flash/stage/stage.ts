@@ -14,13 +14,14 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OsflashError } from '../../errors.ts'
 import { type Emit, inPhase } from '../../events.ts'
+import type { DiskLayout } from '../../format/manifest.ts'
 import { run } from '../../system/run.ts'
 import type { CheckSignatures } from '../../unpack/image.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
 import { type CapturedCarry, writeCarry } from '../carry/capture.ts'
 import { writeFileSafely } from '../durable-file.ts'
 import { eraseSecrets } from '../erase.ts'
-import { partitionPath, resolveDisk } from '../host/disks.ts'
+import { resolveDisk } from '../host/disks.ts'
 import { createJournal, type Journal, openJournal } from '../journal.ts'
 import type { Notify } from '../notify.ts'
 import {
@@ -39,6 +40,7 @@ import { makeStore, mountStore, type Store } from '../store.ts'
 import type { RunFacts } from '../systems.ts'
 import { furnishRescue } from './rescue-root.ts'
 import { storeImage, storeTrust, type TrustFile } from './store-content.ts'
+import { storePartitionPath } from './store-partition.ts'
 
 export interface StageInput {
   readonly plan: FlashPlan
@@ -132,12 +134,19 @@ async function makeStage(input: StageInput, digest: string, storeUuid: string): 
     ...(signal === undefined ? {} : { signal }),
   })
   await showPartitions(disk)
-  const number = written.layout.partitions.at(-1)?.number ?? 0
-  const device = partitionPath(disk, number)
+  const device = await storePartitionPath({ disk, ...lastPartition(written.layout) })
   await inPhase(emit, 'making the store', () =>
     makeStore({ device, uuid: storeUuid, label: STORE_LABEL }),
   )
   return mountStore({ uuid: storeUuid })
+}
+
+/** Where the table has the partition that was appended, in bytes. */
+function lastPartition({ partitions, sectorBytes }: DiskLayout) {
+  const last = partitions.at(-1)
+  if (last === undefined) throw new RangeError('the store was appended')
+  const { number, firstLba, sectors } = last
+  return { number, offset: firstLba * sectorBytes, bytes: sectors * sectorBytes }
 }
 
 /** Lets the kernel and udev see the table that was just written. */
