@@ -55,6 +55,7 @@ import {
   checkStageFits,
   checkTargetFits,
 } from './check-images.ts'
+import { checkTools } from './check-tools.ts'
 import { type EstimateImage, estimate } from './estimate.ts'
 import { asBegun, type BegunRun, isOurStage } from './our-stage.ts'
 import type { DiskIdentity, FlashPlan } from './plan.ts'
@@ -106,7 +107,7 @@ export async function makePlan(input: PlanInput): Promise<Preflight> {
   await using kept = new AsyncDisposableStack()
   const images = await inPhase(emit, 'checking the images', () => openImages(input, kept))
   kept.use(await holdReplacement())
-  const host = await inPhase(emit, 'checking the host', () => readCheckedHost(images))
+  const host = await inPhase(emit, 'checking the host', () => readCheckedHost(images, input.signal))
   const disks = await inPhase(emit, 'checking the disks', () => readDisks(input, images, host))
   throwIfCancelled(input.signal)
   const grub = host.firmware === 'bios' ? await readGrub(host) : undefined
@@ -180,9 +181,13 @@ async function readyImage(
   return { source, manifest: image.manifest, sessionKey }
 }
 
-async function readCheckedHost({ rescue, target }: Images): Promise<HostFacts> {
+async function readCheckedHost(
+  { rescue, target }: Images,
+  signal: AbortSignal | undefined,
+): Promise<HostFacts> {
   const host = await readHost()
   checkHost(host)
+  await checkTools(undefined, signal)
   await checkNoRun()
   checkHostFits('rescue', rescue.ready.manifest, host)
   checkHostFits('target', target.ready.manifest, host)
