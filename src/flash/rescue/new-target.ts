@@ -1,7 +1,7 @@
 /**
  * Another target in place of the stored one, for a rescue that holds.
  *
- * 1. The image is checked as preflight checked the first: signature, kind, firmware, size.
+ * 1. The image is checked as preflight checked the first: signature, kind, firmware, size, age.
  * 2. The stored image makes room, then the new one is stored and verified as in staging.
  * 3. The plan names it: `plan.json.next` is durable, then the journal has its digest, then it is
  *    renamed. A power cut between leaves a plan that `settlePlan` finds. It also keeps a second
@@ -15,6 +15,7 @@ import type { SecretKey } from '../../encrypt/keys.ts'
 import { decryptSessionKey } from '../../encrypt/session-key.ts'
 import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
+import type { Manifest } from '../../format/manifest.ts'
 import { type CheckSignatures, expectKind, type OpenImage } from '../../unpack/image.ts'
 import { planDisk } from '../../unpack/plan.ts'
 import { canRender } from '../carry/apply.ts'
@@ -23,10 +24,12 @@ import { eraseSessionKey } from '../erase.ts'
 import { startOf } from '../image-places.ts'
 import type { Journal } from '../journal.ts'
 import { STORE } from '../places.ts'
+import { checkFresh, checkSequence } from '../plan/check-images.ts'
 import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
 import { openPlanImage } from '../plan/plan-image.ts'
 import { storeImage, storeTrust, type TrustFile } from '../stage/store-content.ts'
 import { readPlan } from '../store.ts'
+import { mergeSequences, parseSequences } from '../trial/sequences.ts'
 
 export interface NewTarget {
   /** Path or address. */
@@ -46,7 +49,7 @@ export interface Replacement extends NewTarget {
 
 const NEXT_PLAN = `${STORE.plan}.next`
 
-/** @throws OsflashError `refused`, and what reading and storing an image gives */
+/** @throws OsflashError `refused`, `trust`, and what reading and storing an image gives */
 export async function replaceTarget(replacement: Replacement): Promise<void> {
   const { store, journal, location, check, emit, signal } = replacement
   const { state, error } = journal.current ?? {}
@@ -59,6 +62,7 @@ export async function replaceTarget(replacement: Replacement): Promise<void> {
   await using opened = await openPlanImage({ role: 'target', location, check, signal })
   const { source, image, facts } = opened
   checkFits(image, plan)
+  await checkAge(image.manifest, replacement, plan)
   const sessionKey = await decryptSessionKey(image.keysBytes, replacement.identities)
   const next = { ...plan, target: facts }
   // Overwritten, for a removed file stays readable on the disk.
@@ -132,11 +136,21 @@ function checkFits(image: OpenImage, plan: FlashPlan): void {
   if (start.rootUuid === rescue.rootUuid || sameGuid(start.esp?.guid, rescue.esp?.guid)) {
     throw refuse('it has identifiers of the rescue, and one would be taken for the other')
   }
-  if (manifest.name === plan.target.name && manifest.sequence < plan.target.sequence) {
-    throw refuse(`it is older than the one that was stored (sequence ${plan.target.sequence})`)
-  }
   // Throws for a disk that is too small, or has other sectors.
   planDisk(manifest, [], plan.disk)
+}
+
+/** As preflight asked of the first. A clock that stands still is not believed. */
+async function checkAge(
+  manifest: Manifest,
+  { store, journal }: Replacement,
+  { target }: FlashPlan,
+): Promise<void> {
+  const since = Date.parse(journal.current?.since ?? '') || 0
+  checkFresh([manifest], Math.max(Date.now(), since))
+  const bytes = await readFile(join(store, STORE.sequences)).catch(() => undefined)
+  const taken = [parseSequences(bytes), { [target.name]: target.sequence }]
+  checkSequence(manifest, mergeSequences(taken))
 }
 
 const sameGuid = (a: string | undefined, b: string | undefined): boolean =>
