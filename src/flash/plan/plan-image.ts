@@ -4,6 +4,7 @@
  * 1. The manifest counts only after its signatures held.
  * 2. Indexes say how many bytes will be written; no segment is read.
  * 3. The source stays open: staging reads from it.
+ * 4. The plan names an address without its query: that may be a token, and the plan stays.
  */
 import { isAddress, openSource } from '../../deliver/open.ts'
 import type { Source } from '../../deliver/source.ts'
@@ -38,6 +39,7 @@ export interface OpenPlanImage {
  */
 export async function openPlanImage(options: OpenPlanImage): Promise<PlanImage> {
   const { role, location, check, signal } = options
+  const isRemote = isAddress(location)
   const source = await openSource(location, signal === undefined ? {} : { signal })
   try {
     const image = await openImage(source, check)
@@ -46,8 +48,8 @@ export async function openPlanImage(options: OpenPlanImage): Promise<PlanImage> 
     return {
       source,
       image,
-      facts: factsOf(location, image, sizes.dataBytes),
-      isRemote: isAddress(location),
+      facts: factsOf(isRemote ? source.name : location, image, sizes.dataBytes),
+      isRemote,
       ...sizes,
       [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
     }

@@ -53,7 +53,7 @@ const startSchema = z.strictObject({
 export type StartFacts = z.infer<typeof startSchema>
 
 const imageFactsSchema = z.strictObject({
-  /** Path or address as the operator gave it. */
+  /** Path as the operator gave it, or address without its query. */
   location: text,
   name: text,
   title: z.optional(text),

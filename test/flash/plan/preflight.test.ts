@@ -1,10 +1,12 @@
 /** Preflight with real images, as far as it goes before this machine's own disks matter. */
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openPlanImage } from '../../../src/flash/plan/plan-image.ts'
 import { makePlan, type PlanInput } from '../../../src/flash/plan/preflight.ts'
 import type { Manifest } from '../../../src/format/manifest.ts'
 import { packImage } from '../../../src/pack/image/pack.ts'
+import { serve } from '../../deliver/hostile-server.ts'
 import { makeFolder, makeKeys, makeOptions, type TestKeys } from '../../pack/image/fixtures.ts'
 import { checkFor, gptLayout, makeDiskSource } from '../../unpack/disk-fixtures.ts'
 
@@ -91,6 +93,21 @@ describe('the images of a plan', () => {
     expect(opened.isRemote).toBe(false)
     expect(opened.dataBytes).toBeGreaterThan(0)
     expect(opened.zeroBytes).toBeGreaterThan(0)
+  })
+
+  it('are named without the query of their address, which may be a token', async () => {
+    const { target } = usual
+    const server = await serve(() => undefined, { file: await readFile(target) })
+    const described = async (token: string) => {
+      const location = `${server.url}?token=${token}`
+      await using opened = await openPlanImage({ role: 'target', location, check: checkFor(keys) })
+      return opened
+    }
+    const opened = await described('s3cret')
+    expect(opened).toMatchObject({ isRemote: true, facts: { location: `${server.url}?…` } })
+    // A token that changes with each address makes no other plan.
+    expect((await described('0ther')).facts).toEqual(opened.facts)
+    expect(server.asked.some(({ path }) => path.includes('0ther'))).toBe(true)
   })
 
   it('are refused when they have expired', async () => {
