@@ -31,6 +31,8 @@ export const STORE = {
   journal: ['journal.0', 'journal.1'],
   /** How far the unpacking of the target is. */
   checkpoint: 'flash.checkpoint',
+  /** UEFI: the first page of the target's ESP, while the disk has zeros there. */
+  espStart: 'target.esp-start',
   /** An empty file: the rescue made a confirmed target the way to boot again. */
   restored: 'restored',
   /** An empty file: the rescue is about to put the guard in place. */

@@ -10,6 +10,7 @@
  *    is, not its number. One that firmware keeps first against our word is removed.
  * 4. Both are the loader at the removable-media path of their own ESP, found in the GPT of their
  *    disk, so nothing of their disk has to be mounted.
+ * 5. Firmware may start disk 1 without being told: until `retarget` its ESP is no file system.
  *
  * Not promised: firmware that rewrites BootOrder at each start (QEMU does with `bootindex`).
  */
@@ -38,6 +39,7 @@ import { type EspFacts, type LoadFile, optionPattern } from './efi-load-option.t
 import { type EfiVariables, efiVariables } from './efi-variables.ts'
 import type { ArmBackup, FirstOsBoot, RescueBoot } from './method.ts'
 import { readPiece } from './one-write.ts'
+import { returnPage, type WithheldPage, withholdPage } from './withheld-page.ts'
 
 const ESP_TYPE_GUID = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
 const LOADER = '\\EFI\\BOOT\\BOOTX64.EFI'
@@ -186,10 +188,12 @@ const sameEsp = (): OsflashError =>
 export interface UefiRescueOptions extends UefiFirstOsOptions {
   /** Finds the disk that is replaced, by its identity; called before each act. */
   readonly disk: () => Promise<string>
+  /** The start of the target's ESP: not on the disk before it is this host's. */
+  readonly withheld?: WithheldPage
 }
 
 export function uefiRescueBoot(options: UefiRescueOptions): RescueBoot {
-  const { disk, stageDisk, variables = efiVariables() } = options
+  const { disk, stageDisk, withheld, variables = efiVariables() } = options
   const fileOn = async (find: () => Promise<string>): Promise<LoadFile> => ({
     esp: await readEsp(await find()),
     path: LOADER,
@@ -225,9 +229,10 @@ export function uefiRescueBoot(options: UefiRescueOptions): RescueBoot {
     release: async () => {
       await putBehind(variables, await findEntries(variables, await fileOn(stageDisk)))
     },
-    wrapTarget: (target) => target,
+    wrapTarget: (target) => (withheld === undefined ? target : withholdPage(target, withheld)),
     retarget: async () => {
       await expectGuard()
+      if (withheld !== undefined) await returnPage(await disk(), withheld)
       const entry = await targetEntry()
       const order = await readOrder(variables)
       if (!order.includes(entry)) await writeOrder(variables, [...order, entry])

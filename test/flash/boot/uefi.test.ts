@@ -8,6 +8,7 @@ import {
   checkNotStartedFrom,
   readEsp,
   removeRescueEntry,
+  uefiRescueBoot,
 } from '../../../src/flash/boot/uefi.ts'
 import { run } from '../../../src/system/run.ts'
 import { MIB } from '../../../src/units.ts'
@@ -135,6 +136,29 @@ test('guard, trial, confirmation: who is first, and who is next', async () => {
   await removeRescueEntry(one.places)
   await removeRescueEntry(one.places)
   expect(await one.read('BootOrder')).toBe('07000000' + '0300' + '0100' + '0000')
+})
+
+test('the ESP is nothing to start before retarget, which wants the guard', async () => {
+  const one = await uefiHost()
+  const offset = 4096 * 512
+  const withheld = { offset, path: join(one.folder, '../page') }
+  const boot = uefiRescueBoot({ ...one.places, withheld })
+  const disk = fakeTarget(4 * MIB, true)
+  const start = Buffer.alloc(4_096, 0x55)
+  start.set([0x55, 0xaa], 510)
+  await boot.wrapTarget(disk).write(0, Buffer.concat([Buffer.alloc(offset, 1), start]))
+  expect(disk.disk.subarray(offset).every((byte) => byte === 0)).toBe(true)
+  const table = await readFile(one.disk)
+  await writeFile(one.disk, Buffer.concat([table, disk.disk.subarray(table.length)]))
+  const before = await readFile(one.disk)
+  await expect(boot.retarget()).rejects.toMatchObject({ code: 'readback' })
+  await boot.guard()
+  expect((await readFile(one.disk)).equals(before)).toBe(true)
+  await boot.retarget()
+  before.set(start, offset)
+  expect((await readFile(one.disk)).equals(before)).toBe(true)
+  await writeFile(withheld.path, '')
+  await expect(boot.retarget()).rejects.toMatchObject({ code: 'format' })
 })
 
 test('released: the rescue is neither first nor next, others keep their order', async () => {
