@@ -91,9 +91,13 @@ export async function fillStage(input: StageInput): Promise<Staged> {
 /** States in which a run that was cut is gone on with. */
 const UNFINISHED: readonly (State | undefined)[] = [undefined, 'preflight', 'staging', 'staged']
 
-/** The store of a run that was cut; one that came further, or was undone, is made anew. */
-async function takeKnown(uuid: string): Promise<Store | undefined> {
-  const store = await mountKnown(uuid)
+/**
+ * The store of a run that was cut; one that came further, or was undone, is made anew.
+ * @param at other than the default only in tests
+ * @throws OsflashError `io` when its secrets cannot be erased
+ */
+export async function takeKnown(uuid: string, at?: string): Promise<Store | undefined> {
+  const store = await mountKnown(uuid, at)
   if (store === undefined) return undefined
   await using undo = new AsyncDisposableStack()
   undo.use(store)
@@ -109,8 +113,8 @@ async function takeKnown(uuid: string): Promise<Store | undefined> {
 }
 
 /** The store of an earlier run of the same plan; its UUID is made from the plan. */
-async function mountKnown(uuid: string): Promise<Store | undefined> {
-  return mountStore({ uuid }).catch((error: unknown) => {
+async function mountKnown(uuid: string, at?: string): Promise<Store | undefined> {
+  return mountStore(at === undefined ? { uuid } : { uuid, at }).catch((error: unknown) => {
     if (error instanceof OsflashError && error.code === 'cancelled') throw error
     return undefined
   })
