@@ -37,7 +37,7 @@ import {
 } from './boot-order.ts'
 import { type EspFacts, type LoadFile, optionPattern } from './efi-load-option.ts'
 import { type EfiVariables, efiVariables } from './efi-variables.ts'
-import type { ArmBackup, FirstOsBoot, RescueBoot } from './method.ts'
+import type { ArmBackup, ConfirmSettings, FirstOsBoot, RescueBoot } from './method.ts'
 import { readPiece } from './one-write.ts'
 import { returnPage, type WithheldPage, withholdPage } from './withheld-page.ts'
 
@@ -72,10 +72,7 @@ export interface UefiFirstOsOptions {
 
 export function uefiFirstOsBoot(options: UefiFirstOsOptions): FirstOsBoot {
   const { stageDisk, variables = efiVariables() } = options
-  const rescue = async (): Promise<LoadFile> => ({
-    esp: await readEsp(await stageDisk()),
-    path: LOADER,
-  })
+  const rescue = () => loaderOn(stageDisk)
   const isArmed = async (): Promise<boolean> => {
     const entry = await readNext(variables)
     return starts(variables, { entry, file: await rescue() })
@@ -194,21 +191,17 @@ export interface UefiRescueOptions extends UefiFirstOsOptions {
 
 export function uefiRescueBoot(options: UefiRescueOptions): RescueBoot {
   const { disk, stageDisk, withheld, variables = efiVariables() } = options
-  const fileOn = async (find: () => Promise<string>): Promise<LoadFile> => ({
-    esp: await readEsp(await find()),
-    path: LOADER,
-  })
-  const rescueEntry = async () => ensureEntry(variables, await fileOn(stageDisk), RESCUE_NAME)
+  const rescueFile = () => loaderOn(stageDisk)
   const targetFile = async (): Promise<LoadFile> => {
-    const file = await fileOn(disk)
-    const stage = await fileOn(stageDisk)
-    if (file.esp.guid !== stage.esp.guid) return file
+    const file = await loaderOn(disk)
+    if (file.esp.guid !== (await rescueFile()).esp.guid) return file
     throw sameEsp()
   }
+  const rescueEntry = async () => ensureEntry(variables, await rescueFile(), RESCUE_NAME)
   const targetEntry = async () => ensureEntry(variables, await targetFile(), TARGET_NAME)
   const hasGuard = async (): Promise<boolean> => {
     const [entry] = await readOrder(variables)
-    return starts(variables, { entry, file: await fileOn(stageDisk) })
+    return starts(variables, { entry, file: await rescueFile() })
   }
   const expectGuard = async (): Promise<void> => {
     if (!(await hasGuard())) throw notKept('BootOrder')
@@ -227,7 +220,7 @@ export function uefiRescueBoot(options: UefiRescueOptions): RescueBoot {
     },
     hasGuard,
     release: async () => {
-      await putBehind(variables, await findEntries(variables, await fileOn(stageDisk)))
+      await putBehind(variables, await findEntries(variables, await rescueFile()))
     },
     wrapTarget: (target) => (withheld === undefined ? target : withholdPage(target, withheld)),
     retarget: async () => {
@@ -245,17 +238,24 @@ export function uefiRescueBoot(options: UefiRescueOptions): RescueBoot {
       await writeNext(variables, entry)
     },
     confirm: async () => putFirst(variables, [await targetEntry(), await rescueEntry()]),
-    confirmSettings: async () => ({
-      variables: {
-        FIRMWARE: 'uefi',
-        // Not their numbers: firmware may give others at each start.
-        TARGET_OPTION: optionPattern(await targetFile()),
-        RESCUE_OPTION: optionPattern(await fileOn(stageDisk)),
-      },
-      files: [],
-    }),
+    confirmSettings: async () => settingsFor(await targetFile(), await rescueFile()),
   }
 }
+
+const loaderOn = async (find: () => Promise<string>): Promise<LoadFile> => ({
+  esp: await readEsp(await find()),
+  path: LOADER,
+})
+
+/** Not the numbers of the entries: firmware may give others at each start. */
+const settingsFor = (target: LoadFile, rescue: LoadFile): ConfirmSettings => ({
+  variables: {
+    FIRMWARE: 'uefi',
+    TARGET_OPTION: optionPattern(target),
+    RESCUE_OPTION: optionPattern(rescue),
+  },
+  files: [],
+})
 
 async function putFirst(variables: EfiVariables, first: readonly number[]): Promise<void> {
   const order = await readOrder(variables)

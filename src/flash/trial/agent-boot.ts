@@ -5,7 +5,7 @@
  *    the sector; the partition table in it stays as it is on the disk now. Only on a disk whose
  *    table id is the one that was written; read back past the cache.
  * 2. UEFI: BootOrder = target, rescue, the rest as it was; one write, read back. Both entries are
- *    found by what they start, whatever their numbers are now; the target's has started this system.
+ *    found by what they start, whatever their numbers are now; the target's started this system.
  * 3. `boot_is_ours` says whether that is done already; every step may be repeated.
  *
  * Only what dash and busybox ash both have (busybox's blkid has no -p, so the table id is read

@@ -68,7 +68,7 @@ test('a new entry takes a number that nothing names, and is found again', async 
   expect(await findEntry(variables, other)).toBe(5)
 })
 
-test('an entry whose partition lies elsewhere by now is written anew, with its number', async () => {
+test('an entry whose partition lies elsewhere by now is written anew, same number', async () => {
   const variables = firmware()
   const { esp } = file
   const older = [
