@@ -11,15 +11,12 @@
 import { appendFileSync } from 'node:fs'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import { holdLock } from '../../system/lock.ts'
 import { run } from '../../system/run.ts'
-import type { ReversibleBoot } from '../boot/method.ts'
 import { readCarry } from '../carry/capture.ts'
-import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
-import { eraseSecrets } from '../erase.ts'
+import { removeFileSafely } from '../durable-file.ts'
 import type { Journal } from '../journal.ts'
 import { makeNotifier } from '../notify.ts'
 import { STORE } from '../places.ts'
@@ -29,7 +26,9 @@ import { mountStore, readPlan } from '../store.ts'
 import { findStore } from '../systems.ts'
 import { logFolder, rescueActs } from './acts.ts'
 import { rescueBoot } from './boot.ts'
+import { afterAbort, afterConfirmation } from './ended.ts'
 import type { RescueHost } from './host.ts'
+import { whenLost } from './lost.ts'
 import { type RescueJournal, type RescueOutcome, runRescue } from './machine.ts'
 import { openOrRenew } from './new-journal.ts'
 import { type NewTarget, replaceTarget, settlePlan } from './new-target.ts'
@@ -55,7 +54,10 @@ export interface ResumeOptions {
  *   `digest` when the store cannot be believed: the rescue holds then
  */
 export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
-  const outcome = await goOn(options).catch((error: unknown) => lost(options, error))
+  const outcome = await goOn(options).catch(async (error: unknown) => {
+    const commandLine = await readFile('/proc/cmdline', 'utf8').catch(() => '')
+    return whenLost(error, { ...options, ...OUTSIDE, commandLine })
+  })
   // Nothing is mounted any more, and the lock is free.
   if (outcome === 'rebooting') await reboot()
   return outcome
@@ -68,25 +70,11 @@ export async function reboot(): Promise<void> {
 
 /** How long a network may take to come up where the store cannot say what to expect of it. */
 const LOST_SECONDS = 600
-/** For whoever looks at the console. */
-const LOOK_MS = 30_000
-/** On the kernel's command line when the first OS's GRUB started this rescue. */
-const FIRST_PARAMETER = ' osflash.first='
 
-/**
- * The store cannot be believed. Started by the first OS's GRUB, the host goes back to it; else it
- * holds where somebody can log in, and reboots where not.
- */
-async function lost({ atBoot, emit, signal }: ResumeOptions, error: unknown): Promise<'rebooting'> {
-  if (!atBoot || signal?.aborted) throw error
-  const commandLine = await readFile('/proc/cmdline', 'utf8').catch(() => '')
-  if (!commandLine.includes(FIRST_PARAMETER) && (await anyGatewayAnswers(LOST_SECONDS))) {
-    await markAlive()
-    throw error
-  }
-  emit({ event: 'note', text: `rebooting, nothing can be done here: ${String(error)}` })
-  await sleep(LOOK_MS)
-  return 'rebooting'
+/** What is asked and told outside of the store. */
+const OUTSIDE = {
+  isReachable: () => anyGatewayAnswers(LOST_SECONDS),
+  alive: markAlive,
 }
 
 /** The dead-man unit of the rescue reboots while it is missing. */
@@ -154,9 +142,9 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
   if (state !== undefined && !EARLY.includes(state)) await markAlive()
   const plan = await readPlan(places.store)
   const boot = await rescueBoot(plan)
-  if (state === 'confirmed') return afterConfirmation({ ...options, boot })
-  if (state !== undefined && NOT_OURS.includes(state))
-    return afterAbort(journal, { ...options, boot })
+  const ended = { ...OUTSIDE, atBoot, emit, store: places.store, boot }
+  if (state === 'confirmed') return afterConfirmation(ended)
+  if (state !== undefined && NOT_OURS.includes(state)) return afterAbort(journal, ended)
   const { carry } = await readCarry(join(places.store, STORE.carry))
   const common = { emit, ...(signal === undefined ? {} : { signal }) }
   const acts = rescueActs({
@@ -176,46 +164,6 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
     confirm: plan.confirm.how,
     retry: !atBoot,
   })
-}
-
-interface Booted extends Mounted {
-  readonly boot: ReversibleBoot
-}
-
-/** Firmware that lost the order, or a cut on the way: the host belongs to its target. */
-async function afterConfirmation({ emit, places, boot }: Booted): Promise<RescueOutcome> {
-  await eraseSecrets(places.store)
-  const restored = join(places.store, STORE.restored)
-  // Once: firmware that forgets it again would have the host start for ever.
-  if ((await boot.hasGuard()) && !(await exists(restored))) {
-    await writeFileSafely(restored, '', 0o600)
-    emit({ event: 'note', text: 'the target is confirmed: it becomes what boots again' })
-    await boot.confirm()
-    return 'rebooting'
-  }
-  emit({ event: 'note', text: 'the replacement is confirmed: there is nothing to go on with' })
-  return 'held'
-}
-
-/** The rescue should not have started again: the host belongs to its first OS. */
-async function afterAbort(
-  journal: Journal,
-  { emit, atBoot, places, boot }: Booted,
-): Promise<RescueOutcome> {
-  const isIntended = await exists(join(places.store, STORE.intent))
-  if (isIntended && (await boot.hasGuard())) {
-    if (journal.current?.state === 'aborted') {
-      await journal.write({ state: 'held', error: 'aborted behind the guard' })
-    }
-    await markAlive()
-    return 'held'
-  }
-  await boot.release()
-  if (atBoot && !(await anyGatewayAnswers(LOST_SECONDS))) return 'rebooting'
-  await markAlive()
-  const state = journal.current?.state
-  emit({ event: 'note', text: `the replacement is ${state}; a reboot starts the first system` })
-  return 'held'
 }
 
 /** The events, and a line of each but the progress in a log that survives on the store. */
