@@ -23,21 +23,28 @@ import type { BegunRun } from './our-stage.ts'
 export const holdReplacement = (host = 'this host'): Promise<AsyncDisposable> =>
   holdLock(`osflash: replacement of ${host}`, 'replacing the operating system')
 
-/** @throws OsflashError `refused` when a run is armed or further; `format`, `io` */
-export async function checkNoRun(): Promise<void> {
-  checkSystem(await currentSystem())
-  checkNothingUnderWay(await stateOfRun())
+/**
+ * @param root of the system; other than `/` only in tests
+ * @throws OsflashError `refused` when a run is armed or further; `format`, `io`
+ */
+export async function checkNoRun(root = '/'): Promise<void> {
+  checkSystem(await currentSystem(root))
+  checkNothingUnderWay(await stateOfRun(root))
 }
 
-/** The run that this first OS has begun and not undone. @throws OsflashError `format`, `io` */
+/**
+ * The run that this first OS has begun and not undone.
+ * @param root of the system; other than `/` only in tests
+ * @throws OsflashError `format`, `io`
+ */
 export async function begunRun(root = '/'): Promise<BegunRun | undefined> {
   const found = await findStore(root)
   if (found?.system !== 'first-os' || found.planDigest === undefined) return undefined
   return { planDigest: found.planDigest, victims: found.victims }
 }
 
-async function stateOfRun(): Promise<State | undefined> {
-  const found = await findStore()
+async function stateOfRun(root: string): Promise<State | undefined> {
+  const found = await findStore(root)
   if (found === undefined) return undefined
   try {
     await using store = await mountStore({ uuid: found.storeUuid, readOnly: true })
