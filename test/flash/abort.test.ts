@@ -203,7 +203,7 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     })
   })
 
-  test('a store that cannot be mounted is an error where nothing else knows what to undo', async () => {
+  test('a store that cannot be mounted is an error where nothing else knows it', async () => {
     const host = await hostFixture({ system: 'first-os', state: 'armed' })
     await using file = await open(host.device, 'r+')
     await file.write(Buffer.alloc(4, 0xee), 0, 4, SUPERBLOCK + 0x4c)

@@ -2,7 +2,8 @@
  * What `osflash abort` does.
  *
  * 1. In the rescue the guard is taken back, as long as nothing was wiped; then a reboot.
- * 2. In the first OS nobody else may be at it: an apply that is under way is stopped first, by its own Ctrl-C.
+ * 2. In the first OS nobody else may be at it: an apply that is under way is stopped first, by its
+ *    own Ctrl-C.
  * 3. The replacement is undone, or there was none; both are fine.
  */
 import { abortRun } from '../../flash/abort.ts'

@@ -1,5 +1,5 @@
 /**
- * Whether there is a way back behind the guard: the first OS is whole, and what started it is known.
+ * Whether there is a way back behind the guard: the first OS is whole, its boot code is known.
  *
  * 1. The rescue saves what the guard takes the place of (`STORE.guardBackup`) before the guard.
  * 2. It writes `STORE.wiping` before the first byte is erased, and never takes that away.
@@ -16,7 +16,10 @@ import type { State } from '../states.ts'
 
 const REVERSIBLE: readonly (State | undefined)[] = ['committed', 'held']
 
-/** What the guard took the place of; `undefined` where there is no way back. @throws OsflashError */
+/**
+ * What the guard took the place of; `undefined` where there is no way back.
+ * @throws OsflashError `io`, `format`
+ */
 export async function savedStart(store: string, state?: State): Promise<ArmBackup | undefined> {
   if (!REVERSIBLE.includes(state) || (await isThere(join(store, STORE.wiping)))) return undefined
   return readBackup(join(store, STORE.guardBackup))

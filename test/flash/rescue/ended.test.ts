@@ -1,4 +1,4 @@
-/** A rescue that starts again after the end: the target, or the first system, gets its host back. */
+/** A rescue that starts again after the end gives the host to whom it belongs. */
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
