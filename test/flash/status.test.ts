@@ -106,6 +106,17 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     expect(status.next[0]).toBe('osflash resume tries again')
   })
 
+  test('the way back behind the guard is named until the disk is wiped', async () => {
+    const host = await hostFixture({ system: 'rescue', state: 'committed' })
+    const isOffered = async () =>
+      (await statusOf(host)).next.some((step) => step.startsWith('osflash abort'))
+    expect(await isOffered()).toBe(false)
+    await host.inStore((path) => writeFile(join(path, STORE.guardBackup), '{"kind":"sector-0"}'))
+    expect(await isOffered()).toBe(true)
+    await host.inStore((path) => writeFile(join(path, STORE.wiping), ''))
+    expect(await isOffered()).toBe(false)
+  })
+
   test('GO is told where it is waited for', async () => {
     const plan = { go: { how: 'ssh', withinSeconds: 300 } } as const
     const host = await hostFixture({ system: 'rescue', state: 'rehearsal', plan })

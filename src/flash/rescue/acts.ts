@@ -22,6 +22,7 @@ import { type CheckSignatures, openImage } from '../../unpack/image.ts'
 import { lookAtTarget } from '../../unpack/target.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
 import { verifyImage } from '../../unpack/verify.ts'
+import { readPiece } from '../boot/one-write.ts'
 import { reachable } from '../carry/check.ts'
 import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
 import { eraseSecrets } from '../erase.ts'
@@ -90,7 +91,13 @@ export function rescueActs(host: RescueHost): RescueActs {
 async function saveFirst({ store, boot }: RescueHost): Promise<void> {
   const saved = await boot.beforeGuard()
   if (saved === undefined) return
-  await writeFileSafely(join(store, STORE.guardBackup), `${JSON.stringify(saved)}\n`, 0o600)
+  const path = join(store, STORE.guardBackup)
+  const bytes = Buffer.from(`${JSON.stringify(saved)}\n`)
+  await writeFileSafely(path, bytes, 0o600)
+  if (bytes.equals(await readPiece({ path, offset: 0, length: bytes.length }))) return
+  throw new OsflashError('readback', `reading back ${path}: it is not what was written`, {
+    hints: ['the stage disk is failing: take another one'],
+  })
 }
 
 /** The disk, as long as every boot ends here; nothing is destroyed without that. */

@@ -57,7 +57,7 @@ export interface Guarded {
 /** @throws OsflashError `refused`, `io`, `readback` */
 export async function takeBack({ store, journal, boot, findDisk }: Guarded): Promise<void> {
   const saved = await savedStart(store, journal.current?.state)
-  if (saved === undefined) throw refused(`the state is ${journal.current?.state ?? 'unknown'}`)
+  if (typeof saved === 'string') throw refused(saved)
   await findDisk()
   await journal.write({ state: 'aborted' })
   try {

@@ -17,17 +17,19 @@ import type { State } from '../states.ts'
 const REVERSIBLE: readonly (State | undefined)[] = ['committed', 'held']
 
 /**
- * What the guard took the place of; `undefined` where there is no way back.
+ * What the guard took the place of, or why there is no way back.
  * @throws OsflashError `io`, `format`
  */
-export async function savedStart(store: string, state?: State): Promise<ArmBackup | undefined> {
-  if (!REVERSIBLE.includes(state) || (await isThere(join(store, STORE.wiping)))) return undefined
-  return readBackup(join(store, STORE.guardBackup))
+export async function savedStart(store: string, state?: State): Promise<ArmBackup | string> {
+  if (!REVERSIBLE.includes(state)) return `the state is ${state ?? 'unknown'}`
+  if (await isThere(join(store, STORE.wiping))) return 'its disk was wiped'
+  const saved = await readBackup(join(store, STORE.guardBackup))
+  return saved ?? 'nobody knows what the guard took the place of'
 }
 
 /** For the status: whether `osflash abort` would go back. */
 export const canGoBack = async (store: string, state: State): Promise<boolean> =>
-  (await savedStart(store, state).catch(() => undefined)) !== undefined
+  typeof (await savedStart(store, state).catch(() => '')) !== 'string'
 
 /** Who cannot look must not be told that nothing was wiped. */
 async function isThere(path: string): Promise<boolean> {

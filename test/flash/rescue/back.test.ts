@@ -1,5 +1,5 @@
 /** Back to the first OS from behind the guard: only while nothing was wiped, whatever is cut. */
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import type { ArmBackup } from '../../../src/flash/boot/method.ts'
@@ -58,12 +58,16 @@ it('not once the wiping was begun, nor without what was saved', async () => {
   const wiping = await rescue('held')
   await writeFile(join(wiping.store, STORE.wiping), '')
   expect(await canGoBack(wiping.store, 'held')).toBe(false)
-  await expect(takeBack(wiping)).rejects.toThrow('going back to the first OS: the state is held')
+  await expect(takeBack(wiping)).rejects.toThrow('going back to the first OS: its disk was wiped')
+  const unknown = await rescue('held')
+  await rm(join(unknown.store, STORE.guardBackup))
+  expect(await canGoBack(unknown.store, 'held')).toBe(false)
+  await expect(takeBack(unknown)).rejects.toThrow('nobody knows what the guard took the place of')
   const damaged = await rescue('held')
   await writeFile(join(damaged.store, STORE.guardBackup), '{"kind":')
   expect(await canGoBack(damaged.store, 'held')).toBe(false)
   await expect(takeBack(damaged)).rejects.toMatchObject({ code: 'format' })
-  expect([...wiping.put, ...damaged.put]).toEqual([])
+  expect([...wiping.put, ...unknown.put, ...damaged.put]).toEqual([])
 })
 
 it('not on a disk that is another one now', async () => {
