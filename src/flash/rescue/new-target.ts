@@ -58,6 +58,8 @@ export async function replaceTarget(replacement: Replacement): Promise<void> {
       hints: ['wait until the rescue holds: osflash status'],
     })
   }
+  // An earlier one may have been cut before its plan had its name.
+  await settlePlan(store, journal)
   const plan = await readPlan(store)
   await using opened = await openPlanImage({ role: 'target', location, check, signal })
   const { source, image, facts } = opened

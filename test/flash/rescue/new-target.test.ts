@@ -100,6 +100,15 @@ describe('another target', () => {
     },
   )
 
+  it('takes the place of another one that a cut kept from its name', async () => {
+    const { store, journal, replace } = await held()
+    const next = planBytes(flashPlan(target({ name: 'second' })))
+    await writeFile(join(store, `${STORE.plan}.next`), next)
+    await journal.write({ state: 'held', planDigest: planDigest(next) })
+    await replace()
+    expect((await readPlan(store)).target.name).toBe('test-disk')
+  })
+
   it('may be as old as the stored one, or of another name', async () => {
     await (await held({ plan: target({ name: 'test-disk', sequence: 4 }) })).replace()
     await (await held({ plan: target({ name: 'another', sequence: 9 }) })).replace()
