@@ -144,14 +144,14 @@ async function undo(
     const boot = await makeBoot(await findPlan())
     await boot.disarm(backup)
   }
+  // Without a plan nobody is known who wants to be told; everything is undone all the same.
+  const plan = await findPlan().catch(() => undefined)
   await eraseSecrets(store)
   for (const name of [STORE.go, STORE.hold]) await removeFileSafely(join(store, name))
   if (journal === undefined) {
     for (const name of STORE.journal) await removeFileSafely(join(store, name))
   } else if (state !== undefined && state !== 'preflight') await journal.write({ state: 'aborted' })
   await removeFileSafely(join(store, STORE.armBackup))
-  // Without a plan nobody is known who wants to be told; everything is undone all the same.
-  const plan = await findPlan().catch(() => undefined)
   const record = journal?.current
   if (plan !== undefined && record?.state === 'aborted') await notifier?.(plan)(record)
   return plan

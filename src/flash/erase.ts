@@ -16,9 +16,16 @@ import { MIB } from '../units.ts'
 import { syncFolder } from './durable-file.ts'
 import { SECRETS, STORE } from './places.ts'
 
-/** Erases what `SECRETS` names; gone already is fine. @throws OsflashError `io` */
+/** Erases what `SECRETS` names, and whom to tell; gone already is fine. @throws OsflashError `io` */
 export async function eraseSecrets(storePath: string): Promise<void> {
   for (const name of SECRETS) await erase(join(storePath, name))
+  await eraseNotify(storePath)
+}
+
+/** Once the last state was told. @throws OsflashError `io` */
+export async function eraseNotify(storePath: string): Promise<void> {
+  const { notify } = STORE
+  for (const name of [notify, `${notify}.new`]) await erase(join(storePath, name))
 }
 
 /** Before another key takes its place, which would leave it readable. @throws OsflashError `io` */

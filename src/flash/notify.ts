@@ -8,11 +8,11 @@
  *    the program, it waits: a few seconds at most.
  *
  * Not promised: that a message arrives. The address is shown by its host alone: a path may be a
- * token. Redirects are not followed.
+ * token; it is not in the plan, and nobody is told once it was erased. Redirects are not followed.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Emit } from '../events.ts'
-import type { FlashPlan } from './plan/plan.ts'
+import { type FlashPlan, shownNotify } from './plan/plan.ts'
 import type { JournalRecord, State } from './states.ts'
 
 /** Times in milliseconds. */
@@ -37,7 +37,7 @@ export function makeNotifier(
   limits: NotifyLimits = DEFAULT_LIMITS,
 ): Notify {
   const { notify: address, host } = plan
-  if (address === undefined) return async () => undefined
+  if (address === undefined || address === shownNotify(address)) return async () => undefined
   let told = Promise.resolve()
   return async (record) => {
     const body = notification(host.hostname, record)

@@ -20,6 +20,8 @@ export const STORE = {
   sessionKey: 'target.session-key',
   /** Certificates whose signatures count. */
   trust: 'trust',
+  /** The address of `--notify`; 0600. Erased when the target has told that it is confirmed. */
+  notify: 'notify',
   plan: 'plan.json',
   /** The same bytes; made by the rescue, before there is no first OS to go back to. */
   planCopy: 'plan.copy.json',

@@ -18,7 +18,7 @@ import { ioError, OsflashError } from '../errors.ts'
 import { type Argv, run } from '../system/run.ts'
 import { openJournal } from './journal.ts'
 import { STORE, STORE_MOUNT } from './places.ts'
-import { type FlashPlan, flashPlanSchema, planDigest } from './plan/plan.ts'
+import { type FlashPlan, flashPlanSchema, planDigest, shownNotify } from './plan/plan.ts'
 import { findStoreDevice, readMounts } from './store-device.ts'
 
 const BUSY_MS_MAX = 30_000
@@ -155,11 +155,19 @@ export interface NewStore {
 export async function readPlan(storePath: string, digest?: string): Promise<FlashPlan> {
   const path = join(storePath, STORE.plan)
   const pinned = digest ?? (await openJournal(storePath, { system: 'rescue' })).current?.planDigest
-  return readPlanFile(path, pinned).catch((error: unknown) =>
+  const plan = await readPlanFile(path, pinned).catch((error: unknown) =>
     readPlanFile(join(storePath, STORE.planCopy), pinned).catch(() => {
       throw error
     }),
   )
+  return withAddress(storePath, plan)
+}
+
+/** With the whole address of `--notify`, unless that was erased, or half of it. */
+async function withAddress(storePath: string, plan: FlashPlan): Promise<FlashPlan> {
+  if (plan.notify === undefined) return plan
+  const notify = await readFile(join(storePath, STORE.notify), 'utf8').catch(() => '')
+  return shownNotify(notify) === plan.notify ? { ...plan, notify } : plan
 }
 
 /**

@@ -18,6 +18,8 @@ test('erases the session key and the carry, and nothing else', async () => {
   await mkdir(join(folder, STORE.carry, 'ssh'), { recursive: true })
   await writeFile(join(folder, STORE.carry, 'ssh/ssh_host_ed25519_key'), 'secret')
   await writeFile(join(folder, STORE.carry, 'empty'), '')
+  await writeFile(join(folder, STORE.notify), 'https://hooks.example/token')
+  await writeFile(join(folder, `${STORE.notify}.new`), 'https://hooks.ex')
   await writeFile(join(folder, STORE.plan), 'plan')
   await eraseSecrets(folder)
   expect(await readdir(folder)).toEqual([STORE.plan])

@@ -79,6 +79,7 @@ export async function hostFixture(options: FixtureOptions): Promise<HostFixture>
     await makeStore({ device, uuid, label: STORE_LABEL })
     await inStore(async (path) => {
       await writeFile(join(path, STORE.plan), planBytes(plan))
+      if (plan.notify !== undefined) await writeFile(join(path, STORE.notify), plan.notify)
       const attempts = { flash: 0, trial: 0 }
       const first = { state, system, planDigest: digest, attempts }
       await createJournal(path, bootId === undefined ? first : { ...first, bootId })

@@ -1,5 +1,5 @@
 /** The newest state is told once more, in the system that runs. */
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
@@ -7,6 +7,7 @@ import { abortRun } from '../../src/flash/abort.ts'
 import { makeNotifier } from '../../src/flash/notify.ts'
 import { notifyAgain } from '../../src/flash/notify-again.ts'
 import { STORE } from '../../src/flash/places.ts'
+import { run } from '../../src/system/run.ts'
 import { hostFixture, isRoot, scratchFolder } from './host-fixture.ts'
 import { accept, listen } from './listener.ts'
 
@@ -25,6 +26,37 @@ describe.skipIf(!isRoot)('on a host with a stage (as root)', () => {
     expect(bodies.map((body) => JSON.parse(body))).toEqual([
       expect.objectContaining({ state: 'confirmed', host: 'web-1', planDigest: host.digest }),
     ])
+  })
+
+  test('the address is forgotten when the target told that it is confirmed', async () => {
+    const { address, bodies } = await listen(accept)
+    const notify = `${address}T0KEN?key=s3cret`
+    const host = await hostFixture({ system: 'target', state: 'confirmed', plan: { notify } })
+    const onDisk = async () => (await readFile(host.file)).toString('latin1')
+    await run(['sync', '-f', host.file])
+    expect(await onDisk()).toContain('T0KEN')
+    await notifyAgain(quiet, host.root)
+    await run(['sync', '-f', host.file])
+    expect(await onDisk()).not.toContain('T0KEN')
+    // Nobody is left to be told; the plan is read all the same.
+    expect(await notifyAgain(quiet, host.root)).toBe('confirmed')
+    expect(bodies).toHaveLength(1)
+  })
+
+  test.each(['held', 'trial'] as const)('it is kept while the target is %s', async (state) => {
+    const { address, bodies } = await listen(accept)
+    const host = await hostFixture({ system: 'target', state, plan: { notify: address } })
+    await notifyAgain(quiet, host.root)
+    await notifyAgain(quiet, host.root)
+    expect(bodies).toHaveLength(2)
+  })
+
+  test('half an address is none', async () => {
+    const { address, bodies } = await listen(accept)
+    const host = await hostFixture({ system: 'rescue', state: 'held', plan: { notify: address } })
+    await host.inStore((path) => writeFile(join(path, STORE.notify), '\0'.repeat(20)))
+    expect(await notifyAgain(quiet, host.root)).toBe('held')
+    expect(bodies).toEqual([])
   })
 
   test('nobody listens: noted, and no failure', async () => {

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
 import { makeNotifier } from '../../src/flash/notify.ts'
+import { shownNotify } from '../../src/flash/plan/plan.ts'
 import type { JournalRecord, State } from '../../src/flash/states.ts'
 import { flashPlan } from './flash-plan.ts'
 import { accept, listen } from './listener.ts'
@@ -30,6 +31,14 @@ function notifier(notify: string | undefined, limits = LIMITS) {
   const tell = makeNotifier(given, (event) => events.push(event), limits)
   return { tell, hostname: plan.host.hostname, notes: () => events }
 }
+
+test('nobody is told where the address was erased', async () => {
+  const { address, requests } = await listen(accept)
+  const { tell, notes } = notifier(shownNotify(address))
+  await tell(record('held', 9))
+  expect(requests).toEqual([])
+  expect(notes()).toEqual([])
+})
 
 test('posts what an operator needs, and nothing else', async () => {
   const { address, bodies, requests } = await listen(accept)

@@ -13,7 +13,9 @@ const UUID = '0a1b2c3d-0000-4000-8000-0123456789ab'
 const OTHER = 'ffffffff-0000-4000-8000-0123456789ab'
 const DIGEST = 'a'.repeat(64)
 
-const victims = [{ path: '/dev/vdb1', bytes: 1_024, content: 'xfs' }]
+const victims = [
+  { path: '/dev/vdb1', bytes: 1_024, content: 'xfs', label: 'old', mountPoint: '/srv' },
+]
 const runFacts = JSON.stringify({
   storeUuid: UUID,
   planDigest: DIGEST,
@@ -55,6 +57,8 @@ describe('the system that runs', () => {
   test('a run that was begun is known to its first OS alone', async () => {
     const begun = await begunRun(await root({ [FIRST_OS.run]: runFacts }))
     expect(begun).toEqual({ planDigest: DIGEST, victims })
+    // In the order of the plan, whose digest depends on it.
+    expect(JSON.stringify(begun?.victims)).toBe(JSON.stringify(victims))
     expect(await begunRun(await root({ [RESCUE.stageFacts]: stageFacts }))).toBeUndefined()
     expect(await begunRun(await root({}))).toBeUndefined()
   })

@@ -111,6 +111,7 @@ export const flashPlanSchema = z.strictObject({
     hasRootPassword: z.boolean(),
   }),
   watchdog: z.optional(text),
+  /** In memory the address of `--notify`, in plan.json and wherever it was erased its host alone. */
   notify: z.optional(text),
   steps: z.array(z.strictObject({ what: text, seconds })),
   /** How long the host does not answer as itself. */
@@ -123,8 +124,15 @@ export type DiskIdentity = z.infer<typeof diskIdentitySchema>
 export type ImageFacts = z.infer<typeof imageFactsSchema>
 export type Victim = z.infer<typeof victimSchema>
 
-/** The bytes of plan.json. */
-export const planBytes = (plan: FlashPlan): Buffer => Buffer.from(`${JSON.stringify(plan)}\n`)
+/** The bytes of plan.json; the address of `--notify` may be a token, so they name its host alone. */
+export function planBytes(plan: FlashPlan): Buffer {
+  const { notify } = plan
+  const shown = notify === undefined ? plan : { ...plan, notify: shownNotify(notify) }
+  return Buffer.from(`${JSON.stringify(shown)}\n`)
+}
+
+/** The same again for what it gave. */
+export const shownNotify = (address: string): string => `${URL.parse(address)?.origin ?? ''}/…`
 
 /** SHA-256 of plan.json, lower-case hex. */
 export const planDigest = (bytes: Uint8Array): string =>

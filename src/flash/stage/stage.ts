@@ -185,6 +185,9 @@ async function fillStore(store: Store, input: StageInput): Promise<void> {
   }
   // What is only replaced stays readable in blocks that are free.
   await eraseSecrets(store.path)
+  if (plan.notify !== undefined) {
+    await writeFileSafely(join(store.path, STORE.notify), plan.notify, 0o600)
+  }
   await writeCarry(join(store.path, STORE.carry), carry)
   await storeImage(store.path, {
     source: target.source,

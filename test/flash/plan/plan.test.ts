@@ -1,6 +1,7 @@
-/** UUIDs that a plan gives: the same for the same plan, so that an interrupted run is found. */
+/** What a plan gives: its bytes without tokens, and UUIDs by which an interrupted run is found. */
 import { describe, expect, it } from 'vitest'
-import { uuidFrom } from '../../../src/flash/plan/plan.ts'
+import { flashPlanSchema, planBytes, uuidFrom } from '../../../src/flash/plan/plan.ts'
+import { flashPlan } from '../flash-plan.ts'
 
 const digest = 'a'.repeat(64)
 
@@ -14,5 +15,27 @@ describe('uuidFrom', () => {
     const names = [uuidFrom(digest, 'store'), uuidFrom(digest, 'partition')]
     const others = [uuidFrom('b'.repeat(64), 'store'), uuidFrom(digest, 'store')]
     expect(new Set([...names, ...others]).size).toBe(3)
+  })
+})
+
+describe('planBytes', () => {
+  const bytes = (notify: string) => planBytes(flashPlan({ notify }))
+
+  it('names the host of --notify alone: the rest may be a token', () => {
+    const text = bytes('https://me:pass@hooks.example:8443/T0K/en?key=s3cret').toString()
+    expect(JSON.parse(text).notify).toBe('https://hooks.example:8443/…')
+    for (const token of ['T0K', 's3cret', 'pass']) expect(text).not.toContain(token)
+  })
+
+  it('is the same whatever the token, and of what it was read from', () => {
+    const first = bytes('https://hooks.example/a')
+    expect(bytes('https://hooks.example/b?c')).toEqual(first)
+    expect(bytes('https://other.example/a')).not.toEqual(first)
+    const { notify } = flashPlanSchema.parse(JSON.parse(first.toString()))
+    expect(bytes(notify ?? '')).toEqual(first)
+  })
+
+  it('says nothing of it where nobody is told', () => {
+    expect(planBytes(flashPlan()).toString()).not.toContain('notify')
   })
 })
