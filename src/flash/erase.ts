@@ -16,7 +16,7 @@ import { MIB } from '../units.ts'
 import { syncFolder } from './durable-file.ts'
 import { SECRETS, STORE } from './places.ts'
 
-/** Erases what `SECRETS` names, and whom to tell; gone already is fine. @throws OsflashError `io` */
+/** Erases what `SECRETS` names, and whom to tell; gone is fine. @throws OsflashError `io` */
 export async function eraseSecrets(storePath: string): Promise<void> {
   for (const name of SECRETS) await erase(join(storePath, name))
   await eraseNotify(storePath)

@@ -111,7 +111,7 @@ export const flashPlanSchema = z.strictObject({
     hasRootPassword: z.boolean(),
   }),
   watchdog: z.optional(text),
-  /** In memory the address of `--notify`, in plan.json and wherever it was erased its host alone. */
+  /** In memory the address of `--notify`; in plan.json, and once erased, its host alone. */
   notify: z.optional(text),
   steps: z.array(z.strictObject({ what: text, seconds })),
   /** How long the host does not answer as itself. */
@@ -124,7 +124,7 @@ export type DiskIdentity = z.infer<typeof diskIdentitySchema>
 export type ImageFacts = z.infer<typeof imageFactsSchema>
 export type Victim = z.infer<typeof victimSchema>
 
-/** The bytes of plan.json; the address of `--notify` may be a token, so they name its host alone. */
+/** The bytes of plan.json; of `--notify` they name the host alone: the rest may be a token. */
 export function planBytes(plan: FlashPlan): Buffer {
   const { notify } = plan
   const shown = notify === undefined ? plan : { ...plan, notify: shownNotify(notify) }
