@@ -8,17 +8,20 @@
  * 3. The first serial port goes to a file, one start after the other: the place to look when
  *    something does not boot.
  * 4. SSH goes to the address that DHCP gives, or to the one named: then its answer proves it.
- * 5. `await using` ends QEMU by its process id, also when a test fails; it ends with this process
+ * 5. A reset of a machine that keeps its disks is another QEMU in the same place. Within one, the
+ *    translator keeps what it made of the last system; OVMF's stack may come to lie where that was,
+ *    then each write to it takes so long that the firmware's timer leaves time for nothing else.
+ * 6. `await using` ends QEMU by its process id, also when a test fails; it ends with this process
  *    when that is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, constants, copyFile, open, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, constants, copyFile, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Argv, run } from '../../src/system/run.ts'
 import { freePort } from './free-port.ts'
-import { Qmp } from './qmp.ts'
+import { Qmp, type QmpEvent } from './qmp.ts'
 
 export interface MachineDisk {
   readonly path: string
@@ -61,23 +64,33 @@ export interface CommandOutcome {
 /** What stands in the serial log where the machine was switched on. */
 const POWER_ON = '---- power on ----'
 const HOST_ALIAS = 'guest'
+const OFF_POLL_MS = 200
 /** ssh's own failures; a command's status is another one. */
 const SSH_FAILED = 255
 const QEMU = 'qemu-system-x86_64'
 const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
 const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd'
 
+interface Running {
+  readonly child: ChildProcess
+  readonly qmp: Qmp
+  readonly isThere: () => boolean
+}
+
 export class Machine implements AsyncDisposable {
   readonly serialLogPath: string
   readonly #options: MachineOptions
   readonly #port: number
-  readonly #qemu: ChildProcess
   readonly #startedMs = performance.now()
+  #qemu: Running | null = null
+  /** The next QEMU is on its way. */
+  #resetting: Promise<void> = Promise.resolve()
+  /** The guest has shut down, or the power is cut. */
+  #isOff = false
 
-  private constructor(options: MachineOptions, port: number, qemu: ChildProcess) {
+  private constructor(options: MachineOptions, port: number) {
     this.#options = options
     this.#port = port
-    this.#qemu = qemu
     this.serialLogPath = serialLog(options)
   }
 
@@ -88,15 +101,9 @@ export class Machine implements AsyncDisposable {
     if (options.hostKey !== undefined) {
       await writeFile(knownHosts(options), `${HOST_ALIAS} ${options.hostKey}\n`)
     }
-    const errors = await open(join(options.folder, `${options.firmware}-qemu.log`), 'w')
-    try {
-      const argv = ['--pdeathsig', 'KILL', QEMU, ...(await qemuArguments(options, port))]
-      const qemu = spawn('setpriv', argv, { stdio: ['ignore', errors.fd, errors.fd] })
-      await once(qemu, 'spawn')
-      return new Machine(options, port, qemu)
-    } finally {
-      await errors.close()
-    }
+    const machine = new Machine(options, port)
+    await machine.#run(false)
+    return machine
   }
 
   /** Seconds since the machine was switched on. */
@@ -114,9 +121,9 @@ export class Machine implements AsyncDisposable {
     return this.#port
   }
 
-  /** False once QEMU has ended. */
+  /** False once the guest has shut down, or QEMU has ended. */
   get isOn(): boolean {
-    return this.#qemu.exitCode === null && this.#qemu.signalCode === null
+    return !this.#isOff
   }
 
   /** Runs a command as root; throws when it fails. */
@@ -145,42 +152,79 @@ export class Machine implements AsyncDisposable {
 
   /** Presses the reset button. */
   async reset(): Promise<void> {
-    const qmp = await Qmp.connect(qmpSocket(this.#options))
-    try {
-      await qmp.execute('system_reset')
-    } finally {
-      qmp.close()
-    }
+    await this.#qemu?.qmp.execute('system_reset')
   }
 
   /** Presses the power button and waits until the guest has shut down. */
   async powerOff(timeoutSeconds: number): Promise<void> {
-    const qmp = await Qmp.connect(qmpSocket(this.#options))
-    try {
-      await qmp.execute('system_powerdown')
-      const timer = sleep(timeoutSeconds * 1000, 'late' as const, { ref: false })
-      const outcome = await Promise.race([timer, this.#ended()])
-      if (outcome === 'late') throw new Error(`still running after ${timeoutSeconds} s`)
-    } finally {
-      qmp.close()
+    await this.#qemu?.qmp.execute('system_powerdown')
+    const deadline = performance.now() + timeoutSeconds * 1000
+    while (this.isOn) {
+      if (performance.now() > deadline) throw new Error(`still on after ${timeoutSeconds} s`)
+      await sleep(OFF_POLL_MS)
     }
+    await this.cutPower()
   }
 
   /** Cuts the power. What QEMU was told to write is in the page cache, so it is not lost. */
   async cutPower(): Promise<void> {
-    if (this.isOn) {
-      const ended = this.#ended()
-      this.#qemu.kill('SIGKILL')
-      await ended
-    }
+    this.#isOff = true
+    await this.#resetting
+    await this.#end()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.cutPower()
   }
 
-  async #ended(): Promise<void> {
-    if (this.isOn) await once(this.#qemu, 'exit')
+  /** @param isReset what was recorded before stays */
+  async #run(isReset: boolean): Promise<void> {
+    const { folder, firmware } = this.#options
+    const errors = await open(join(folder, `${firmware}-qemu.log`), 'w')
+    try {
+      await rm(qmpSocket(this.#options), { force: true })
+      const words = await qemuArguments(this.#options, this.#port, isReset)
+      const argv = ['--pdeathsig', 'KILL', QEMU, ...words]
+      const child = spawn('setpriv', argv, { stdio: ['ignore', errors.fd, errors.fd] })
+      await once(child, 'spawn')
+      const isThere = () => child.exitCode === null && child.signalCode === null
+      child.on('exit', () => {
+        if (this.#qemu?.child === child) this.#isOff = true
+      })
+      const take = (event: QmpEvent) => this.#take(event)
+      const qmp = await Qmp.connect(qmpSocket(this.#options), take, isThere)
+      this.#qemu = { child, qmp, isThere }
+      if (!isThere()) this.#isOff = true
+    } finally {
+      await errors.close()
+    }
+  }
+
+  #take({ event, data }: QmpEvent): void {
+    if (event !== 'SHUTDOWN') return
+    if (data?.reason?.endsWith('-reset') !== true) this.#isOff = true
+    else if (!this.#isOff) this.#resetting = this.#runAgain()
+  }
+
+  async #runAgain(): Promise<void> {
+    try {
+      await this.#end()
+      if (!this.#isOff) await this.#run(true)
+    } catch (error) {
+      this.#isOff = true
+      await appendFile(this.serialLogPath, `---- not switched on again: ${String(error)} ----\n`)
+    }
+  }
+
+  async #end(): Promise<void> {
+    const running = this.#qemu
+    this.#qemu = null
+    if (running === null) return
+    running.qmp.close()
+    if (!running.isThere()) return
+    const ended = once(running.child, 'exit')
+    running.child.kill('SIGKILL')
+    await ended
   }
 
   #sshArgv(command: string): Argv {
@@ -208,7 +252,11 @@ const serialLog = ({ folder, firmware }: MachineOptions): string =>
 const qmpSocket = ({ folder, firmware }: MachineOptions): string =>
   join(folder, `${firmware}-qmp.sock`)
 
-async function qemuArguments(options: MachineOptions, port: number): Promise<string[]> {
+async function qemuArguments(
+  options: MachineOptions,
+  port: number,
+  isReset: boolean,
+): Promise<string[]> {
   const { disks, memoryMib = 1024, processors = 1, guestAddress = '' } = options
   const forward = `hostfwd=tcp:127.0.0.1:${port}-${guestAddress}:22`
   return [
@@ -216,23 +264,32 @@ async function qemuArguments(options: MachineOptions, port: number): Promise<str
     ...['-display', 'none', '-monitor', 'none', '-no-user-config'],
     ...['-chardev', `file,id=serial,append=on,path=${serialLog(options)}`],
     ...['-serial', 'chardev:serial'],
+    // The guest's reset and its end both come as an event, and wait for us.
+    ...['-action', `shutdown=pause,reboot=${options.keepDisks ? 'shutdown' : 'reset'}`],
     ...['-qmp', `unix:${qmpSocket(options)},server=on,wait=off`],
     ...['-nic', `user,model=virtio-net-pci,${forward}`],
     ...['-device', 'virtio-rng-pci'],
     ...(options.watchdog === true ? ['-device', 'i6300esb', '-action', 'watchdog=reset'] : []),
-    ...disks.flatMap((disk, place) => diskArguments(disk, place, options)),
+    ...disks.flatMap((disk, place) => diskArguments({ disk, place, isReset }, options)),
     ...(options.firmware === 'uefi' ? await ovmfArguments(options) : []),
   ]
 }
 
-function diskArguments(disk: MachineDisk, place: number, options: MachineOptions): string[] {
+interface Attached {
+  readonly disk: MachineDisk
+  readonly place: number
+  readonly isReset: boolean
+}
+
+function diskArguments({ disk, place, isReset }: Attached, options: MachineOptions): string[] {
   const { path, serial, sectorBytes = 512, bootIndex = place + 1, writeLogPath } = disk
   const snapshot = `snapshot=${options.keepDisks ? 'off' : 'on'}`
   const backend =
     writeLogPath === undefined
       ? `if=none,id=disk${place},format=raw,${snapshot},file=${path}`
       : `if=none,id=disk${place},driver=blklogwrites,file.driver=raw,file.file.driver=file,` +
-        `file.file.filename=${path},log.driver=file,log.filename=${writeLogPath}`
+        `file.file.filename=${path},log.driver=file,log.filename=${writeLogPath}` +
+        (isReset ? ',log-append=on' : '')
   const order = bootIndex === null ? '' : `bootindex=${bootIndex},`
   return [
     ...['-drive', backend],
