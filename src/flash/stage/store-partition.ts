@@ -9,7 +9,7 @@
  * Not promised: that the partition stays what it is after the answer.
  */
 import { readFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { OsflashError } from '../../errors.ts'
 import { partitionPath } from '../host/disks.ts'
 
@@ -36,7 +36,7 @@ export async function storePartitionPath(
   sysfs = SYSFS,
 ): Promise<string> {
   const path = partitionPath(disk, number)
-  const folder = join(sysfs, basename(disk), basename(path))
+  const folder = join(sysfs, kernelName(disk), kernelName(path))
   const [start, size] = [await readBytes(folder, 'start'), await readBytes(folder, 'size')]
   if (start === offset && size === bytes) return path
   throw new OsflashError(
@@ -48,6 +48,9 @@ export async function storePartitionPath(
     },
   )
 }
+
+/** `/dev/cciss/c0d0` is `cciss!c0d0`. */
+const kernelName = (path: string): string => path.replace('/dev/', '').replaceAll('/', '!')
 
 async function readBytes(folder: string, name: string): Promise<number | undefined> {
   const text = await readFile(join(folder, name), 'utf8').catch(() => '')

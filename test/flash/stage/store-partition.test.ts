@@ -24,6 +24,10 @@ test('it is where the table has it', async () => {
   const nvme = { ...written, disk: '/dev/nvme0n1' }
   const sysfs = await sysfsWith('nvme0n1/nvme0n1p4', files)
   expect(await storePartitionPath(nvme, sysfs)).toBe('/dev/nvme0n1p4')
+  const array = { ...written, disk: '/dev/cciss/c0d0' }
+  const folder = 'cciss!c0d0/cciss!c0d0p4'
+  const path = await storePartitionPath(array, await sysfsWith(folder, files))
+  expect(path).toBe('/dev/cciss/c0d0p4')
 })
 
 test.each<[string, Readonly<Record<string, string>>]>([
