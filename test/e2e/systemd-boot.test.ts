@@ -50,7 +50,7 @@ const FIRST: FirstVariant = {
   change: changeLoader,
 }
 
-test('a first OS with systemd-boot is replaced; an operator says that the target is right', async () => {
+test('a first OS with systemd-boot is replaced; an operator confirms', async () => {
   await using began = await beginWith({ name: 'systemd-boot', firmware: 'uefi', variant: FIRST })
   await bootFirstOs(began)
   const { host } = began
