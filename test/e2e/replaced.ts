@@ -4,7 +4,7 @@
  * 1. The host is the same to everybody who knew it; only the release is another.
  * 2. Table, boot sector and backup table are those that the image gives on a disk of this size.
  * 3. Of the old disk nothing is found: no table, no file system.
- * 4. No secret is left on either disk.
+ * 4. No secret is left on either disk; after `osflash cleanup` no key of the host on the stage.
  */
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -12,13 +12,14 @@ import { expect } from 'vitest'
 import { run } from '../../src/system/run.ts'
 import { makeScratch } from '../../src/system/scratch.ts'
 import { MIB } from '../../src/units.ts'
+import { bootOrder } from './boot-entries.ts'
 import { buildFolder } from './cache.ts'
 import { debugfs, findBytes, guidBytes, partitionNamed, readBytes, readTable } from './disk-file.ts'
 import { DECOYS, DISK_BYTES, firstDisk } from './first-os.ts'
 import { ADDRESS, type Host } from './host.ts'
 import { osflash } from './keys.ts'
-import type { Options } from './operator.ts'
-import type { Takeover } from './takeover.ts'
+import { type Options, osflash as operated } from './operator.ts'
+import { LIMIT, type Takeover } from './takeover.ts'
 
 const GPT_HEAD_BYTES = 34 * 512
 const GPT_END_BYTES = 33 * 512
@@ -111,6 +112,27 @@ async function expectNoSecrets(host: Host, sessionKey: string): Promise<void> {
   const names = await debugfs(host.stagePath, store, ['ls -p /'])
   expect(names).toContain('/confirmed/')
   expect(names).not.toMatch(/\/(target\.session-key|carry)\//)
+}
+
+/**
+ * `osflash cleanup`: nothing of osflash is left, no key of the host on the stage, and the host
+ * starts without it. The machine is on before, and off afterwards.
+ */
+export async function expectCleanedUp(host: Host): Promise<void> {
+  const cleaned = await operated(host, 'cleanup --yes')
+  expect(cleaned, cleaned.stderr).toMatchObject({ status: 0 })
+  expect(await bootOrder(host)).not.toContain('osflash rescue')
+  expect(await host.ssh('find / -xdev -name "*osflash*"')).toBe('')
+  await host.powerOff()
+  const { status } = await run(['blkid', '-p', host.stagePath], { statuses: [0, 2] })
+  expect(status).toBe(NOTHING)
+  const armored = (await readFile(join(host.keys.host, 'ssh_host_ed25519_key'), 'utf8')).split('\n')
+  const key = Buffer.from(armored[3] ?? '')
+  expect(key.length).toBeGreaterThan(40)
+  expect(await findBytes(host.stagePath, { key })).toEqual({ key: [] })
+  await host.powerOn()
+  await host.waitFor('target', { seconds: LIMIT.boot })
+  await host.powerOff()
 }
 
 /** BIOS: the chain of sector 0 was gone through in order. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { expectReplaced } from './replaced.ts'
+import { expectCleanedUp, expectReplaced } from './replaced.ts'
 import { beginWith, bootFirstOs, LIMIT, takeOver, timeTable } from './takeover.ts'
 
 test('Debian 12 becomes Debian 13 under OVMF, at the same address', async () => {
@@ -15,4 +15,5 @@ test('Debian 12 becomes Debian 13 under OVMF, at the same address', async () => 
   await expectReplaced({ host, takeover, images })
   await host.powerOn()
   await host.waitFor('target', { seconds: LIMIT.boot })
+  await expectCleanedUp(host)
 })

@@ -62,7 +62,8 @@ fi
 unset OSFLASH_INSIDE
 mkdir -p ${STAGE_MOUNT} && mount -o ro "UUID=$RESCUE_ROOT_UUID" ${STAGE_MOUNT} || {
   echo 'error: mounting the stage: its disk is not there' >&2
-  echo 'hint: after osflash cleanup nothing is left to do: rm '"$0" >&2
+  echo 'hint: after a cleanup that was cut: /var/tmp/osflash-*${PROGRAM_INSIDE} cleanup' >&2
+  echo 'hint: after one that was done nothing is left to do: rm '"$0" >&2
   exit 3
 }
 case \${1:-} in
