@@ -9,6 +9,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { expect } from 'vitest'
+import { TARGET } from '../../src/flash/places.ts'
 import { run } from '../../src/system/run.ts'
 import { makeScratch } from '../../src/system/scratch.ts'
 import { MIB } from '../../src/units.ts'
@@ -122,7 +123,9 @@ export async function expectCleanedUp(host: Host): Promise<void> {
   const cleaned = await operated(host, 'cleanup --yes')
   expect(cleaned, cleaned.stderr).toMatchObject({ status: 0 })
   expect(await bootOrder(host)).not.toContain('osflash rescue')
-  expect(await host.ssh('find / -xdev -name "*osflash*"')).toBe('')
+  const { unit, agent, confirm, sector0, program, settings } = TARGET
+  const ours = [unit, agent, confirm, sector0, program, settings].join(' ')
+  expect(await host.ssh(`ls -d ${ours} 2> /dev/null || true`)).toBe('')
   await host.powerOff()
   const { status } = await run(['blkid', '-p', host.stagePath], { statuses: [0, 2] })
   expect(status).toBe(NOTHING)
