@@ -4,10 +4,10 @@
  * 1. `apply --no-reboot` in the first OS, then the power button.
  * 2. The copy's next start is the rescue, with everything it needs on its stage.
  */
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, rename } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { cached, digestOf } from './cache.ts'
-import { copyDisk, firstDisk } from './first-os.ts'
+import { firstDisk } from './first-os.ts'
 import { Host, type HostOptions, MACHINE_FILES } from './host.ts'
 import { bundle } from './images.ts'
 import { commandLine, type Options } from './operator.ts'
@@ -33,7 +33,7 @@ export async function armedMachine({ firmware, options = {} }: Armed): Promise<s
     await mkdir(folder)
     for (const file of MACHINE_FILES) {
       if (firmware === 'uefi' || file.endsWith('.img')) {
-        await copyDisk(join(began.host.folder, file), join(folder, file))
+        await rename(join(began.host.folder, file), join(folder, file))
       }
     }
   })
