@@ -54,6 +54,9 @@ export function rescueActs(host: RescueHost): RescueActs {
     },
     wipe: async () => {
       const disk = await guardedDisk(host)
+      // A target that was being replaced may not be there: then there is still a way back.
+      await storedManifest(host)
+      await storedKey(store)
       // What it says of the disk is not true any more.
       for (const name of [STORE.checkpoint, STORE.confirmed, STORE.granted]) {
         await removeFileSafely(join(store, name))
@@ -78,8 +81,15 @@ export function rescueActs(host: RescueHost): RescueActs {
     wasGranted: (attempt) => wasGranted(store, attempt),
     confirm: async () => {
       // Read as the last state if the power goes now: what is left to do is done again then.
-      await writeFileSafely(join(store, STORE.confirmed), `${host.planDigest}\n`, 0o600)
-      await boot.confirm()
+      const confirmed = join(store, STORE.confirmed)
+      await writeFileSafely(confirmed, `${host.planDigest}\n`, 0o600)
+      try {
+        await boot.confirm()
+      } catch (error) {
+        // Held then, and to be tried again; carry and session key are needed for that.
+        if (await boot.hasGuard().catch(() => true)) await removeFileSafely(confirmed)
+        throw error
+      }
     },
     erase: () => eraseSecrets(store),
     release: () => boot.release(),

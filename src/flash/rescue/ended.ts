@@ -2,7 +2,8 @@
  * A rescue that starts again although the run has ended, or never left the first OS.
  *
  * 1. Confirmed: the firmware lost the order, or a cut came in the middle. The target becomes what
- *    boots again; once, for firmware that forgets it again would have the host start for ever.
+ *    boots again; by itself once, for firmware that forgets it again would have the host start for
+ *    ever.
  * 2. Aborted, or still being staged: the host belongs to its first OS. Behind a guard that this
  *    rescue put there it holds; else it stays only where somebody can log in.
  *
@@ -29,10 +30,12 @@ export interface Ended extends Outside {
 }
 
 /** @throws OsflashError `io`, `readback` */
-export async function afterConfirmation({ emit, store, boot }: Ended): Promise<RescueOutcome> {
+export async function afterConfirmation(ended: Ended): Promise<RescueOutcome> {
+  const { atBoot, emit, store, boot } = ended
   await eraseSecrets(store)
   const restored = join(store, STORE.restored)
-  if ((await boot.hasGuard()) && !(await exists(restored))) {
+  // An operator may try as often as it takes.
+  if ((await boot.hasGuard()) && (!atBoot || !(await exists(restored)))) {
     await writeFileSafely(restored, '', 0o600)
     emit({ event: 'note', text: 'the target is confirmed: it becomes what boots again' })
     await boot.confirm()

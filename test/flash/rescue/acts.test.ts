@@ -1,12 +1,19 @@
 /** What the acts of the rescue write down before they do what cannot be undone. */
-import { access, mkdir, open, readFile, truncate, writeFile } from 'node:fs/promises'
+import { access, copyFile, mkdir, open, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { openFileSource } from '../../../src/deliver/file.ts'
 import type { Carry } from '../../../src/flash/carry/model.ts'
+import { manifestDigest } from '../../../src/flash/image-places.ts'
 import { STORE } from '../../../src/flash/places.ts'
+import type { FlashPlan } from '../../../src/flash/plan/plan.ts'
 import { rescueActs } from '../../../src/flash/rescue/acts.ts'
 import type { RescueHost } from '../../../src/flash/rescue/host.ts'
+import { storeTrust } from '../../../src/flash/stage/store-content.ts'
 import { MIB } from '../../../src/units.ts'
+import { openImage } from '../../../src/unpack/image.ts'
+import { makeKeys } from '../../pack/image/fixtures.ts'
+import { checkFor, packDisk, regions } from '../../unpack/disk-fixtures.ts'
 import { flashPlan } from '../flash-plan.ts'
 import { isRoot, loopDevice, scratchFolder } from '../host-fixture.ts'
 
@@ -25,9 +32,23 @@ const carry: Carry = {
   hasRootPassword: false,
 }
 
+/** A store with a target that was really packed; what the plan says of it. */
+async function storeTarget(store: string): Promise<Partial<FlashPlan>> {
+  const folder = await scratchFolder()
+  const keys = await makeKeys()
+  const image = await packDisk({ folder, regions: regions() }, keys)
+  await copyFile(image, join(store, STORE.image))
+  await storeTrust(store, [{ name: 'signer.pub', bytes: Buffer.from(keys.signerCert.armor()) }])
+  await writeFile(join(store, STORE.sessionKey), `${'0'.repeat(64)}\n`)
+  await using source = await openFileSource(image)
+  const { manifestBytes } = await openImage(source, checkFor(keys))
+  return { target: { ...flashPlan().target, manifestSha256: manifestDigest(manifestBytes) } }
+}
+
 /** A rescue with a store in a folder; its boot method notes what lay on the store when asked. */
 async function rescue(disk = flashPlan().disk) {
   const store = await scratchFolder()
+  const target = await storeTarget(store)
   const has = (name: string): Promise<boolean> =>
     access(join(store, name)).then(
       () => true,
@@ -56,11 +77,14 @@ async function rescue(disk = flashPlan().disk) {
       await granting?.()
       await note('trial', STORE.granted)
     },
-    confirm: () => note('confirm', STORE.confirmed),
+    confirm: async () => {
+      await note('confirm', STORE.confirmed)
+      if (hasGuard) throw new Error('the firmware is locked')
+    },
     confirmSettings: async () => ({ variables: {}, files: [] }),
   }
   const acts = rescueActs({
-    plan: flashPlan({ disk }),
+    plan: flashPlan({ disk, ...target }),
     planDigest: 'a'.repeat(64),
     store,
     storeUuid: 'store',
@@ -119,6 +143,25 @@ describe.skipIf(!isRoot)('behind the rehearsal (as root, with a loop device)', (
     await acts.guard(true)
     await acts.guard(false)
     expect(await readFile(path, 'utf8')).toBe('the first')
+  })
+
+  it('a target that does not become what boots is not confirmed', async () => {
+    const { acts, seen, has } = await withDisk()
+    await acts.guard(true)
+    await expect(acts.confirm()).rejects.toThrow('the firmware is locked')
+    expect(seen.at(-1)).toBe(`confirm ${STORE.confirmed}`)
+    expect(await has(STORE.confirmed)).toBe(false)
+  })
+
+  it.each([STORE.image, STORE.sessionKey])('nothing is wiped without %s', async (name) => {
+    const { acts, file, store, has } = await withDisk()
+    await using disk = await open(file, 'r+')
+    await disk.write('first OS', 4_096)
+    await acts.guard(true)
+    await rm(join(store, name))
+    await expect(acts.wipe()).rejects.toMatchObject({ code: 'io' })
+    expect(await has(STORE.wiping)).toBe(false)
+    expect((await readFile(file)).includes('first OS')).toBe(true)
   })
 
   it('nothing is wiped without the guard, nor before it is written down', async () => {

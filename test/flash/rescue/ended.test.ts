@@ -64,6 +64,9 @@ describe('a rescue behind a confirmed target', () => {
     forget()
     expect(await afterConfirmation(ended)).toBe('held')
     expect(done).toEqual(['confirm'])
+    // An operator may try again.
+    expect(await afterConfirmation({ ...ended, atBoot: false })).toBe('rebooting')
+    expect(done).toEqual(['confirm', 'confirm'])
   })
 
   it('stays where it was started by hand: the target is what boots', async () => {
