@@ -2,7 +2,7 @@
  * A rescue that cannot read its store: it knows neither how far the run is nor what to expect of
  * the network.
  *
- * 1. Started by the first OS's GRUB, the host goes back to it: nothing was decided yet.
+ * 1. Started by the first OS's GRUB, and nothing was decided in this boot: the host goes back to it.
  * 2. Else it stays where somebody can log in, and reboots where nobody can: in time the store may
  *    be read again.
  * 3. What an operator started only fails.
@@ -21,6 +21,8 @@ export interface Outside {
 export interface LostRescue extends Outside {
   /** Started by the rescue itself. */
   readonly atBoot: boolean
+  /** The run came to the commit, or was behind it: there is no first OS to go back to. */
+  readonly hasDecided: boolean
   /** Text of /proc/cmdline. */
   readonly commandLine: string
   /** Time for whoever looks at the console, in milliseconds; other than 30,000 only in tests. */
@@ -33,7 +35,7 @@ export interface LostRescue extends Outside {
 export async function whenLost(error: unknown, lost: LostRescue): Promise<'rebooting'> {
   const { atBoot, emit, signal, commandLine, lookMs = 30_000 } = lost
   if (!atBoot || signal?.aborted) throw error
-  const isFirst = commandLine.includes(` ${FIRST_PARAMETER}=`)
+  const isFirst = !lost.hasDecided && commandLine.includes(` ${FIRST_PARAMETER}=`)
   if (!isFirst && (await lost.isReachable())) {
     await lost.alive()
     throw error

@@ -29,7 +29,7 @@ import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
 import { openPlanImage } from '../plan/plan-image.ts'
 import { storeImage, storeTrust, type TrustFile } from '../stage/store-content.ts'
 import { readPlan } from '../store.ts'
-import { mergeSequences, parseSequences } from '../trial/sequences.ts'
+import { parseSequences } from '../trial/sequences.ts'
 
 export interface NewTarget {
   /** Path or address. */
@@ -64,7 +64,7 @@ export async function replaceTarget(replacement: Replacement): Promise<void> {
   await using opened = await openPlanImage({ role: 'target', location, check, signal })
   const { source, image, facts } = opened
   checkFits(image, plan)
-  await checkAge(image.manifest, replacement, plan)
+  await checkAge(image.manifest, replacement)
   const sessionKey = await decryptSessionKey(image.keysBytes, replacement.identities)
   const next = { ...plan, target: facts }
   // Overwritten, for a removed file stays readable on the disk.
@@ -142,17 +142,15 @@ function checkFits(image: OpenImage, plan: FlashPlan): void {
   planDisk(manifest, [], plan.disk)
 }
 
-/** As preflight asked of the first. A clock that stands still is not believed. */
-async function checkAge(
-  manifest: Manifest,
-  { store, journal }: Replacement,
-  { target }: FlashPlan,
-): Promise<void> {
+/**
+ * As preflight asked of the first. A clock that stands still is not believed. The stored target
+ * does not count, for it never proved itself: who goes back to the one before may.
+ */
+async function checkAge(manifest: Manifest, { store, journal }: Replacement): Promise<void> {
   const since = Date.parse(journal.current?.since ?? '') || 0
   checkFresh([manifest], Math.max(Date.now(), since))
   const bytes = await readFile(join(store, STORE.sequences)).catch(() => undefined)
-  const taken = [parseSequences(bytes), { [target.name]: target.sequence }]
-  checkSequence(manifest, mergeSequences(taken))
+  checkSequence(manifest, parseSequences(bytes))
 }
 
 const sameGuid = (a: string | undefined, b: string | undefined): boolean =>

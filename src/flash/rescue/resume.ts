@@ -54,9 +54,13 @@ export interface ResumeOptions {
  *   `digest` when the store cannot be believed: the rescue holds then
  */
 export async function resume(options: ResumeOptions): Promise<RescueOutcome> {
-  const outcome = await goOn(options).catch(async (error: unknown) => {
+  let hasDecided = false
+  const decided = (): void => {
+    hasDecided = true
+  }
+  const outcome = await goOn({ ...options, decided }).catch(async (error: unknown) => {
     const commandLine = await readFile('/proc/cmdline', 'utf8').catch(() => '')
-    return whenLost(error, { ...options, ...OUTSIDE, commandLine })
+    return whenLost(error, { ...options, ...OUTSIDE, commandLine, hasDecided })
   })
   // Nothing is mounted any more, and the lock is free.
   if (outcome === 'rebooting') await reboot()
@@ -83,7 +87,12 @@ async function markAlive(): Promise<void> {
   await writeFile(STARTED, '')
 }
 
-async function goOn(options: ResumeOptions): Promise<RescueOutcome> {
+interface Run extends ResumeOptions {
+  /** Called when there is no first OS to go back to any more. */
+  readonly decided: () => void
+}
+
+async function goOn(options: Run): Promise<RescueOutcome> {
   const found = await findStore()
   if (found?.system !== 'rescue' || found.rescueRootUuid === undefined) {
     throw new OsflashError('refused', 'resuming: this system is not the rescue', {
@@ -125,7 +134,7 @@ async function obeyHold(store: string, { atBoot, emit }: ResumeOptions): Promise
   return false
 }
 
-interface Mounted extends ResumeOptions {
+interface Mounted extends Run {
   readonly places: Pick<RescueHost, 'store' | 'storeUuid' | 'rescueRootUuid'>
 }
 
@@ -139,7 +148,10 @@ const NOT_OURS: readonly State[] = ['preflight', 'staging', 'aborted']
 async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutcome> {
   const { atBoot, emit, signal, places } = options
   const state = journal.current?.state
-  if (state !== undefined && !EARLY.includes(state)) await markAlive()
+  if (state !== undefined && !EARLY.includes(state)) {
+    options.decided()
+    await markAlive()
+  }
   const plan = await readPlan(places.store)
   const boot = await rescueBoot(plan)
   const ended = { ...OUTSIDE, atBoot, emit, store: places.store, boot }
@@ -159,7 +171,7 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
   })
   return runRescue({
     ...common,
-    journal: told(journal, plan, emit),
+    journal: told(journal, { ...options, plan }),
     acts,
     confirm: plan.confirm.how,
     retry: !atBoot,
@@ -181,13 +193,18 @@ async function logged(store: string, { emit }: ResumeOptions): Promise<Emit> {
 }
 
 /** The journal, with each new state told to the log and to `--notify`. */
-function told(journal: Journal, plan: FlashPlan, emit: Emit): RescueJournal {
+function told(
+  journal: Journal,
+  { plan, emit, decided }: Pick<Run, 'emit' | 'decided'> & { readonly plan: FlashPlan },
+): RescueJournal {
   const notify = makeNotifier(plan, emit)
   return {
     get current() {
       return journal.current
     },
     write: async (step) => {
+      // Before it is tried: the guard stands, also where the stage takes no record any more.
+      if (!EARLY.includes(step.state)) decided()
       const record = await journal.write(step)
       const why = record.error === undefined ? '' : `: ${record.error}`
       emit({ event: 'note', text: `state ${record.state}${why}` })

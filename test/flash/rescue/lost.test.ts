@@ -11,6 +11,7 @@ function lost(changes: Partial<LostRescue> = {}) {
   const seen: string[] = []
   const end = whenLost(ERROR, {
     atBoot: true,
+    hasDecided: false,
     commandLine: BY_GUARD,
     lookMs: 0,
     isReachable: async () => {
@@ -34,6 +35,12 @@ it('goes back at once where the first system started it, whoever could log in', 
 
 it('stays behind the guard where somebody can log in, and is not taken for dead', async () => {
   const { end, seen } = lost()
+  await expect(end).rejects.toBe(ERROR)
+  expect(seen).toEqual(['asked', 'alive'])
+})
+
+it('does not go back to a first system that it has given up in this boot', async () => {
+  const { end, seen } = lost({ commandLine: BY_FIRST_OS, hasDecided: true })
   await expect(end).rejects.toBe(ERROR)
   expect(seen).toEqual(['asked', 'alive'])
 })
