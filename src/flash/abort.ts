@@ -2,7 +2,8 @@
  * `osflash abort`: the first OS again as it was, before anything that cannot be undone.
  *
  * 1. Only in the first OS, and only while its disk is whole: up to `armed`, and from `rehearsal`
- *    and `aborted`, which the rescue leaves when the host came back from it.
+ *    and `aborted`, which the rescue leaves when the host came back from it. From `committed` and
+ *    `held` where nothing was wiped and the host does not start the stage.
  * 2. The boot configuration becomes byte-identical to what was saved before arming. Where the store
  *    is damaged, or a file on it, what the first OS itself keeps is taken.
  * 3. The secrets on the store are erased, and an operator's GO and HOLD are forgotten.
@@ -26,6 +27,7 @@ import { openJournal } from './journal.ts'
 import type { Notify } from './notify.ts'
 import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
+import { canGoBack } from './rescue/way-back.ts'
 import type { State } from './states.ts'
 import { isStoreMissing, mountStore, readPlan, readPlanFile, type Store } from './store.ts'
 import { findStore } from './systems.ts'
@@ -41,6 +43,8 @@ const ABORTABLE: readonly State[] = [
 
 export interface AbortOptions {
   readonly makeBoot: (plan: FlashPlan) => Promise<Pick<FirstOsBoot, 'disarm'>>
+  /** Whether the host would start the stage; behind the guard only where it would not. */
+  readonly startsByStage?: (plan: FlashPlan) => Promise<boolean>
   /** Told when the journal says `aborted`. */
   readonly notifier?: (plan: FlashPlan) => Notify
   /** Root of the system; other than `/` only in tests. */
@@ -122,15 +126,18 @@ async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: stri
 /** @returns the plan; absent when it cannot be read */
 async function undo(
   store: string,
-  { makeBoot, notifier, root = '/' }: AbortOptions,
+  options: AbortOptions,
   digest?: string,
 ): Promise<FlashPlan | undefined> {
+  const { makeBoot, notifier, root = '/' } = options
   const journal = await openJournal(store, { system: 'first-os' }).catch((error: unknown) => {
     if (error instanceof OsflashError && error.code === 'format') return undefined
     throw error
   })
   const state = journal?.current?.state
-  if (state !== undefined && !ABORTABLE.includes(state)) throw tooLate(`the state is ${state}`)
+  if (state !== undefined && !(await isAbortable(store, state, options))) {
+    throw tooLate(`the state is ${state}`)
+  }
   const findPlan = () =>
     orElse(
       () => readPlan(store, digest),
@@ -155,6 +162,16 @@ async function undo(
   const record = journal?.current
   if (plan !== undefined && record?.state === 'aborted') await notifier?.(plan)(record)
   return plan
+}
+
+/**
+ * Also where firmware lost the rescue behind the guard, or a way back ended without its last word:
+ * the first OS runs, nothing of it was wiped, and nothing leads to the stage any more.
+ */
+async function isAbortable(store: string, state: State, options: AbortOptions): Promise<boolean> {
+  if (ABORTABLE.includes(state)) return true
+  if (options.startsByStage === undefined || !(await canGoBack(store, state))) return false
+  return !(await options.startsByStage(await readPlan(store)))
 }
 
 /** What the store has, else what the first OS keeps; the error of the store when neither has it. */

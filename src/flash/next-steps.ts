@@ -14,7 +14,7 @@ export interface Situation {
   readonly system: SystemName
   /** The rescue was to run, and did not. */
   readonly isLost?: boolean
-  /** In the rescue: the first OS is whole, and the way back to it is known. */
+  /** The first OS is whole, and the way back to it is known. */
   readonly canGoBack?: boolean
   readonly plan?: FlashPlan
 }
@@ -30,7 +30,8 @@ const BY_ITSELF = 'it goes on by itself; after an interruption: osflash resume'
 export function nextSteps(situation: Situation): readonly string[] {
   const { state, system } = situation
   if (system === 'first-os' && isBehindGuard(state)) {
-    return ['boot from the stage disk: its rescue goes on']
+    const step = 'boot from the stage disk: its rescue goes on'
+    return situation.canGoBack ? [UNDO, step] : [step]
   }
   switch (state) {
     case 'preflight':

@@ -106,7 +106,7 @@ async function statusOf(
   const lost = await lostRescue(record, system, () => plan && isArmed(plan))
   if (lost !== undefined) notes.push(lost)
   const { state, error } = record
-  const isBack = system === 'rescue' && (await canGoBack(path, state))
+  const isBack = system !== 'target' && (await canGoBack(path, state))
   const failed = state === 'held' || (state === 'aborted' && error !== undefined)
   return {
     system,

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { abortRun, undoOtherRun } from '../../src/flash/abort.ts'
@@ -60,6 +60,20 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     expect(await isUnderWay(host)).toBe(false)
     expect(await isBlank(host)).toBe(true)
     expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(false)
+  })
+
+  test.each(['committed', 'held'] as const)('from %s where nothing was wiped', async (state) => {
+    const host = await hostFixture({ system: 'first-os', state })
+    const abort = (starts: boolean) =>
+      abortRun({ root: host.root, makeBoot: neverBoot, startsByStage: async () => starts })
+    await expect(abort(false)).rejects.toMatchObject({ code: 'refused' })
+    await host.inStore((path) => writeFile(join(path, STORE.guardBackup), JSON.stringify(BACKUP)))
+    await expect(abort(true)).rejects.toMatchObject({ code: 'refused' })
+    await host.inStore((path) => writeFile(join(path, STORE.wiping), ''))
+    await expect(abort(false)).rejects.toMatchObject({ code: 'refused' })
+    await host.inStore((path) => rm(join(path, STORE.wiping)))
+    expect(await abort(false)).toBe(true)
+    expect(await isUnderWay(host)).toBe(false)
   })
 
   test.each(Object.keys(NEXT) as State[])('from %s only when it can be undone', async (state) => {

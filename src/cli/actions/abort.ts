@@ -7,6 +7,7 @@
  * 3. The replacement is undone, or there was none; both are fine.
  */
 import { abortRun } from '../../flash/abort.ts'
+import { startsByStage } from '../../flash/boot/native-start.ts'
 import { makeNotifier } from '../../flash/notify.ts'
 import { holdReplacement } from '../../flash/plan/run-state.ts'
 import { goBack } from '../../flash/rescue/back.ts'
@@ -26,6 +27,7 @@ export async function abort({ json, stdout, emit }: VerbContext): Promise<void> 
   await using _lock = await holdReplacement()
   const wasThere = await abortRun({
     makeBoot: firstOsBoot,
+    startsByStage,
     notifier: (plan) => makeNotifier(plan, emit),
   })
   const said = wasThere

@@ -16,12 +16,13 @@ import { holdLock } from '../../system/lock.ts'
 import type { ReversibleBoot } from '../boot/method.ts'
 import { removeFileSafely } from '../durable-file.ts'
 import { resolveDisk } from '../host/disks.ts'
-import { type Journal, openJournal } from '../journal.ts'
+import type { Journal } from '../journal.ts'
 import { makeNotifier } from '../notify.ts'
 import { STORE } from '../places.ts'
 import { mountStore, readPlan } from '../store.ts'
 import { findStore } from '../systems.ts'
 import { rescueBoot } from './boot.ts'
+import { openOrRenew } from './new-journal.ts'
 import { RESUME_LOCK, reboot } from './resume.ts'
 import { savedStart } from './way-back.ts'
 
@@ -36,7 +37,12 @@ export async function goBack(emit: Emit): Promise<void> {
   {
     await using _lock = await holdLock(RESUME_LOCK, 'going back to the first OS')
     await using store = await mountStore({ uuid: found.storeUuid })
-    const journal = await openJournal(store.path, { system: 'rescue' })
+    const journal = await openOrRenew({
+      store: store.path,
+      stagedDigest: found.planDigest,
+      isAsked: true,
+      makeBoot: rescueBoot,
+    })
     const plan = await readPlan(store.path)
     const findDisk = () => resolveDisk(plan.disk, { tableId: 'check' })
     await takeBack({ store: store.path, journal, boot: await rescueBoot(plan), findDisk })
