@@ -33,7 +33,7 @@ export class Qmp {
     this.#socket = socket
     const lines = createInterface({ input: socket })
     lines.on('line', (line) => this.#take(JSON.parse(line), onEvent))
-    lines.on('close', () => this.#fail(new Error('QEMU has closed its socket')))
+    socket.on('close', () => this.#fail(new Error('QEMU has closed its socket')))
     socket.on('error', (error) => this.#fail(error))
   }
 
@@ -67,7 +67,9 @@ export class Qmp {
     return answered
   }
 
+  /** What was not answered yet was taken: a reset's event may come before its answer. */
   close(): void {
+    for (const { resolve } of this.#waiting.splice(0)) resolve()
     this.#socket.destroy()
   }
 
