@@ -23,6 +23,7 @@ import { mountStore, readPlan } from '../store.ts'
 import { findStore } from '../systems.ts'
 import { rescueBoot } from './boot.ts'
 import { openOrRenew } from './new-journal.ts'
+import { settlePlan } from './new-target.ts'
 import { RESUME_LOCK, reboot } from './resume.ts'
 import { savedStart } from './way-back.ts'
 
@@ -43,6 +44,7 @@ export async function goBack(emit: Emit): Promise<void> {
       isAsked: true,
       makeBoot: rescueBoot,
     })
+    await settlePlan(store.path, journal)
     const plan = await readPlan(store.path)
     const findDisk = () => resolveDisk(plan.disk, { tableId: 'check' })
     await takeBack({ store: store.path, journal, boot: await rescueBoot(plan), findDisk })

@@ -204,7 +204,11 @@ function told(
     },
     write: async (step) => {
       // Before it is tried: the guard stands, also where the stage takes no record any more.
-      if (!EARLY.includes(step.state)) decided()
+      if (!EARLY.includes(step.state)) {
+        decided()
+        // A rescue that goes on behind a guard without a record of it rehearses nothing.
+        await markAlive()
+      }
       const record = await journal.write(step)
       const why = record.error === undefined ? '' : `: ${record.error}`
       emit({ event: 'note', text: `state ${record.state}${why}` })
