@@ -2,7 +2,7 @@
  * A rescue that cannot read its store: it knows neither how far the run is nor what to expect of
  * the network.
  *
- * 1. Started by the first OS's GRUB, and nothing was decided in this boot: the host goes back to it.
+ * 1. Started by the first OS's GRUB, with nothing decided in this boot: the host goes back to it.
  * 2. Else it stays where somebody can log in, and reboots where nobody can: in time the store may
  *    be read again.
  * 3. What an operator started only fails.
