@@ -5,13 +5,18 @@
  * 1. The lock goes to one process of this host at a time.
  * 2. The journal on the store of an earlier run says how far that came. A store that is not there
  *    any more is no run.
+ * 3. A target that is confirmed needs its store no more: a damaged one keeps nobody from the next
+ *    replacement.
  */
-import { OsflashError } from '../../errors.ts'
+import { lstat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { errnoOf, ioError, OsflashError } from '../../errors.ts'
 import { holdLock } from '../../system/lock.ts'
 import { openJournal } from '../journal.ts'
 import type { State } from '../states.ts'
-import { mountStore } from '../store.ts'
-import { currentSystem, findStore } from '../systems.ts'
+import { isStoreMissing, mountStore } from '../store.ts'
+import { currentSystem, type FoundStore, findStore } from '../systems.ts'
+import { UNIT_LINK } from '../trial/trial-places.ts'
 import { checkNothingUnderWay, checkSystem } from './check-host.ts'
 import type { BegunRun } from './our-stage.ts'
 
@@ -50,8 +55,25 @@ async function stateOfRun(root: string): Promise<State | undefined> {
     await using store = await mountStore({ uuid: found.storeUuid, readOnly: true })
     return (await openJournal(store.path, { system: found.system })).current?.state
   } catch (error) {
-    const isGone = error instanceof OsflashError && error.data.found === 0
-    if (isGone) return undefined
+    if (isStoreMissing(error)) return undefined
+    if (isDamage(error) && (await isConfirmedTarget(found, root))) return 'confirmed'
     throw error
+  }
+}
+
+/** The journal is none, or the file system cannot be mounted. */
+const isDamage = (error: unknown): boolean =>
+  error instanceof OsflashError && (error.code === 'format' || error.code === 'process')
+
+/** The agent takes its unit away last of all. */
+async function isConfirmedTarget({ system }: FoundStore, root: string): Promise<boolean> {
+  if (system !== 'target') return false
+  const link = join(root, UNIT_LINK)
+  try {
+    await lstat(link)
+    return false
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return true
+    throw ioError(`looking for ${link}`, cause)
   }
 }

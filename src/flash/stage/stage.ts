@@ -1,7 +1,8 @@
 /**
  * Staging: everything that the host will need, put on the second disk while the first OS runs.
  *
- * 1. The rescue is unpacked to the stage, with a partition for the store behind it; read back.
+ * 1. An earlier run's stage is cleared (earlier-stage.ts). The rescue is unpacked to the stage,
+ *    with a partition for the store behind it; read back.
  * 2. The store is made and filled: plan, carry, certificates, the packed target, journal.
  * 3. The rescue's root gets what makes it this host's rescue: address, keys, boot menu.
  * 4. Modules that the first OS uses for disk and network must be in the rescue.
@@ -38,6 +39,7 @@ import type { ReadyImage } from '../plan/preflight.ts'
 import type { State } from '../states.ts'
 import { makeStore, mountStore, type Store } from '../store.ts'
 import type { RunFacts } from '../systems.ts'
+import { clearEarlierStage } from './earlier-stage.ts'
 import { furnishRescue } from './rescue-root.ts'
 import { storeImage, storeTrust, type TrustFile } from './store-content.ts'
 import { storePartitionPath } from './store-partition.ts'
@@ -122,6 +124,9 @@ async function mountKnown(uuid: string, at?: string): Promise<Store | undefined>
 
 async function makeStage(input: StageInput, digest: string, storeUuid: string): Promise<Store> {
   const { plan, rescue, emit, signal } = input
+  await inPhase(emit, 'clearing an earlier stage', () =>
+    clearEarlierStage(plan.stage, storePartition(digest)),
+  )
   const disk = await resolveDisk(plan.stage, { tableId: 'ignore' })
   const append = { name: STORE_LABEL, type: STORE_TYPE_GUID, guid: storePartition(digest) }
   const { plan: written } = await unpackDisk({
