@@ -10,7 +10,9 @@ function folder(name: string, timeoutMs: number) {
   const include = [`test/${name}/**/*.test.ts`]
   // QEMU's translator now and then breaks a guest's kernel; another try tells it from our faults.
   const retry = name === 'e2e' && process.env.CI === 'true' ? 1 : 0
-  return { test: { name, include, retry, testTimeout: timeoutMs, hookTimeout: timeoutMs } }
+  const setupFiles = name === 'e2e' ? ['test/e2e/tries.ts'] : []
+  const timeouts = { testTimeout: timeoutMs, hookTimeout: timeoutMs }
+  return { test: { name, include, retry, setupFiles, ...timeouts } }
 }
 
 const integration = 'test/**/*.integration.test.ts'

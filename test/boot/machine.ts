@@ -64,6 +64,7 @@ export interface CommandOutcome {
 /** What stands in the serial log where the machine was switched on. */
 const POWER_ON = '---- power on ----'
 const HOST_ALIAS = 'guest'
+const PRESS_AGAIN_MS = 20_000
 const OFF_POLL_MS = 200
 /** ssh's own failures; a command's status is another one. */
 const SSH_FAILED = 255
@@ -155,12 +156,19 @@ export class Machine implements AsyncDisposable {
     await this.#qemu?.qmp.execute('system_reset')
   }
 
-  /** Presses the power button and waits until the guest has shut down. */
+  /**
+   * Presses the power button and waits until the guest has shut down. Again after a while: SSH may
+   * answer before anybody in the guest listens to the button.
+   */
   async powerOff(timeoutSeconds: number): Promise<void> {
-    await this.#qemu?.qmp.execute('system_powerdown')
-    const deadline = performance.now() + timeoutSeconds * 1000
-    while (this.isOn) {
-      if (performance.now() > deadline) throw new Error(`still on after ${timeoutSeconds} s`)
+    const began = performance.now()
+    for (let pressed = -PRESS_AGAIN_MS; this.isOn; ) {
+      const waited = performance.now() - began
+      if (waited > timeoutSeconds * 1000) throw new Error(`still on after ${timeoutSeconds} s`)
+      if (waited - pressed >= PRESS_AGAIN_MS) {
+        await this.#qemu?.qmp.execute('system_powerdown')
+        pressed = waited
+      }
       await sleep(OFF_POLL_MS)
     }
     await this.cutPower()
