@@ -77,22 +77,25 @@ check_gateways() {
   done
 }
 
-# One key of before is enough: clients look for the kind they know.
+# One key of before is enough: clients look for the kind they know. Kind by kind, and no more than
+# needed: sshd (OpenSSH 9.8) shuts out who connects too often without logging in.
 check_sshd() {
   own=$(own_addresses)
   ports=$(sshd -T 2>/dev/null | sed -n 's/^port //p')
   shown=
   for port in \${ports:-22}; do
     for address in $own; do
-      keys=$(ssh-keyscan -T 5 -p "$port" "\${address%%/*}" 2>/dev/null |
-        ssh-keygen -lf - 2>/dev/null)
-      [ -n "$keys" ] || continue
-      shown=yes
-      [ -n "$HOST_KEYS" ] || return 0
-      for key in $HOST_KEYS; do
-        case $keys in
-          *" $key "*) return 0 ;;
-        esac
+      for kind in ed25519 ecdsa rsa; do
+        keys=$(ssh-keyscan -t "$kind" -T 5 -p "$port" "\${address%%/*}" 2>/dev/null |
+          ssh-keygen -lf - 2>/dev/null)
+        [ -n "$keys" ] || continue
+        shown=yes
+        [ -n "$HOST_KEYS" ] || return 0
+        for key in $HOST_KEYS; do
+          case $keys in
+            *" $key "*) return 0 ;;
+          esac
+        done
       done
     done
   done

@@ -37,6 +37,7 @@ FORCE_AFTER_SECONDS=60
 SECTOR0=${TARGET.sector0}
 MARK=${MARK}
 RUN=${RUN_FOLDER}
+PROVEN=$RUN/proven
 STORE=$RUN/store.$$
 REASONS=
 mkdir -p "$RUN" || exit 1
@@ -172,24 +173,24 @@ is_half_confirmed() {
   [ -e "$MARK" ] && boot_is_ours
 }
 
-# In the background: a service manager that hangs never answers.
+# In the background: a service manager that hangs never answers, and a disk that swallows what is
+# written ends no sync.
 force_reboot() {
-  sync
+  sync &
   systemctl reboot &
   sleep "$FORCE_AFTER_SECONDS"
-  sync
-  reboot -f || systemctl reboot --force --force
+  reboot -f -n || systemctl reboot --force --force
 }
 
-# On the store, so that the rescue can tell; the time of day may be wrong.
+# On the store, so that the rescue can tell; the time of day may be wrong. Unmounting flushes it.
 give_up() {
   say "not confirmed: $REASONS"
   if mount_store; then
     printf '%s %s\\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$REASONS" >>"$STORE/${STORE.trialLog}"
-    sync
     unmount_store
-  elif [ -n "$proven" ]; then
-    # Without its disk there is no rescue to go back to: this system is the only one left.
+  elif [ -e "$PROVEN" ]; then
+    # Without its disk there is no rescue to go back to: this system, which was sound once in
+    # this boot, is the only one left.
     REASONS=
     [ "$CONFIRM" = auto ] && mark && confirm_boot
     say "not rebooting: the stage disk does not answer, this system does. $REASONS"
@@ -212,7 +213,7 @@ run() {
     else
       REASONS=
       check
-      [ -n "$REASONS" ] || proven=yes
+      [ -n "$REASONS" ] || { proven=yes; : >"$PROVEN"; }
       [ "$proven$CONFIRM" = yesauto ] && confirm && exit 0
     fi
     [ "$REASONS" = "$told" ] || say "waiting: \${REASONS:-for osflash-confirm}"
@@ -229,10 +230,11 @@ run() {
   give_up
 }
 
-# What is half confirmed is finished, also when the operator's connection breaks.
+# What is half confirmed is finished, also when the operator's connection breaks. What was confirmed
+# in an earlier boot is not touched again: the boot structures may be newer ones by now.
 operator() {
   trap '' HUP INT PIPE
-  [ -e "$RUN/confirmed" ] && say 'confirmed already' && exit 0
+  { [ -e "$RUN/confirmed" ] || [ ! -L ${UNIT_LINK} ]; } && say 'confirmed already' && exit 0
   confirm && exit 0
   say "not confirmed: $REASONS" >&2
   exit 1

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { run } from '../../../src/system/run.ts'
@@ -13,6 +13,7 @@ import {
   TABLE_ID,
 } from './trial-host.ts'
 
+const AGENT = '/usr/lib/osflash/trial'
 const isRoot = process.getuid?.() === 0
 const hasBusybox = await hasProgram('busybox')
 const hasSshd = await hasProgram('sshd')
@@ -69,6 +70,20 @@ describe.each(shells)('needs root: in $shell', ({ shell, isThere }) => {
     const after = await host.sector0()
     expect((await host.agent('confirm')).status).toBe(0)
     expect((await host.sector0()).equals(after)).toBe(true)
+  })
+
+  test.skipIf(!can)('confirming weeks later leaves the boot code of then', async () => {
+    await using host = await makeTrialHost({ shell, plan: confirmBy('ssh') })
+    await host.agent('confirm')
+    // Gone at the next boot.
+    await rm(join(host.root, 'run/osflash/confirmed'))
+    const newer = Buffer.alloc(440, 'newer boot loader')
+    await run(['dd', `of=${host.disk}`, 'bs=440', 'count=1', 'conv=notrunc,fsync'], {
+      stdin: newer,
+    })
+    const { status, stdout } = await host.agent('confirm')
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'osflash: confirmed already\n' })
+    expect((await host.sector0()).subarray(0, 440)).toEqual(newer)
   })
 
   test.skipIf(!can)('an MBR disk is known by its identifier', async () => {
@@ -128,7 +143,7 @@ describe.each(shells)('needs root: in $shell', ({ shell, isThere }) => {
     expect(log).toContain('gateway 10.9.9.1 does not answer')
     expect(log).toContain('no sshd answers at port 22')
     expect(log).not.toContain('is not up')
-    expect(await host.reboots()).toBe('systemctl reboot\nreboot -f\n')
+    expect(await host.reboots()).toBe('systemctl reboot\nreboot -f -n\n')
     expect((await host.sector0()).subarray(0, 440)).toEqual(GUARD_CODE)
   })
 
@@ -166,7 +181,7 @@ describe.each(shells)('needs root: in $shell', ({ shell, isThere }) => {
 
   test.skipIf(!can)('two that confirm at once do not disturb each other', async () => {
     await using host = await makeTrialHost({ shell, plan: confirmBy('ssh') })
-    const agent = '/usr/lib/osflash/trial confirm'
+    const agent = `${AGENT} confirm`
     const { stdout, stderrTail } = await host.script('-c', `${agent} & ${agent} & wait`)
     expect(stderrTail).toBe('')
     expect(stdout.match(/confirmed/g)).toHaveLength(2)
@@ -219,6 +234,24 @@ describe.each(shells)('needs root: in $shell', ({ shell, isThere }) => {
     expect(stdout).toContain('not rebooting')
     expect((await host.sector0()).subarray(0, 440)).toEqual(OWN_CODE)
     expect(await host.reboots()).toBe('')
+  })
+
+  test.skipIf(!canSsh)('needs sshd: proven once, it stays when the stage is dead', async () => {
+    await using host = await makeTrialHost({ shell, plan: confirmBy('ssh'), sshd: 'old key' })
+    await host.loseStore()
+    expect((await host.agent('run')).stdout).toContain('not rebooting')
+    // Its unit starts the agent again; the gateway may be gone for two minutes by then.
+    const { stdout } = await host.script('-c', `ip addr flush dev host0; ${AGENT} run`)
+    expect(stdout).toContain('is not up')
+    expect(stdout).toContain('not rebooting')
+    expect(await host.reboots()).toBe('')
+  })
+
+  test.skipIf(!can)('never proven, it goes even where the stage is dead', async () => {
+    await using host = await makeTrialHost({ shell, plan: confirmBy('ssh') })
+    await host.loseStore()
+    expect((await host.agent('run')).status).toBe(1)
+    expect(await host.reboots()).toContain('systemctl reboot\n')
   })
 })
 
