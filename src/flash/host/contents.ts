@@ -12,6 +12,7 @@ import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { ioError } from '../../errors.ts'
 import { deviceNumber } from '../../system/disk-kind.ts'
+import { run } from '../../system/run.ts'
 import { MIB } from '../../units.ts'
 import type { Disk } from './disk-identity.ts'
 import { probe } from './disks.ts'
@@ -40,8 +41,10 @@ export interface DiskContent {
   /** Where fstab puts it; `none` for swap. */
   readonly fstabPoint?: string
   readonly isSwap: boolean
-  /** A partition table lies at its start. */
+  /** A partition table lies at its start, or its copy at the end. */
   readonly hasTable: boolean
+  /** The table names partitions that the kernel does not show, or cannot be read. */
+  readonly hidesPartitions: boolean
   /** Nothing but zeros at its start. */
   readonly isBlank: boolean
   /** Names of other disks that hold parts of the same. */
@@ -83,10 +86,24 @@ async function readNode(node: BlockNode, context: Context): Promise<DiskContent>
     mountPoints: await mountPointsOf(node, known),
     isSwap: content === 'swap' || known.swaps.includes(node.path),
     hasTable,
+    hidesPartitions: hasTable && children.length === 0 && !(await hasEmptyTable(node, tags)),
     isBlank: content === undefined && !hasTable && (await isZero(node)),
     otherDisks: (await spanOf(node, tags)).filter((name) => name !== disk.name),
     children,
   }
+}
+
+/** A damaged primary GPT: the kernel then takes no copy, libblkid does. */
+async function hasEmptyTable(
+  { path }: BlockNode,
+  tags: ReadonlyMap<string, string>,
+): Promise<boolean> {
+  // A protective MBR whose GPT is lost.
+  if (tags.get('PTTYPE') === 'PMBR') return false
+  const shown = await run(['partx', '--show', '--noheadings', '-o', 'NR', path], {
+    statuses: [0, 1],
+  })
+  return shown.status === 0 && shown.stdout.trim() === ''
 }
 
 type Texts = Readonly<Record<string, string | undefined>>

@@ -75,8 +75,7 @@ export function matchDisk(
   const named = disks.filter((disk) => hasNumbers(disk, wanted))
   const found = named.filter(
     (disk) =>
-      disk.bytes === wanted.bytes &&
-      disk.sectorBytes === wanted.sectorBytes &&
+      hasIdentity(disk, wanted) &&
       (tableId === 'ignore' || (disk.tableKind !== UNREADABLE && disk.tableId === wanted.tableId)),
   )
   const [disk] = found
@@ -86,6 +85,10 @@ export function matchDisk(
   if (named.length === 0) throw refusedMatch(what, 'no disk has this number', disks)
   throw refusedMatch(what, 'size, sectors or partition table are not those of the plan', named)
 }
+
+/** Numbers, size and sectors; whatever its partition table is. */
+export const hasIdentity = (disk: Disk, wanted: DiskIdentity): boolean =>
+  hasNumbers(disk, wanted) && disk.bytes === wanted.bytes && disk.sectorBytes === wanted.sectorBytes
 
 function hasNumbers(disk: Disk, { serial, wwn }: DiskIdentity): boolean {
   if (serial === undefined && wwn === undefined) return false

@@ -109,5 +109,9 @@ async function disksBelow(folder: string): Promise<string[]> {
 /** True when a mount lies on a disk or a partition itself: no RAID, LVM, dm-crypt or loop. */
 export async function isOnPlainDevice({ device }: Mount): Promise<boolean> {
   const folder = await realpath(`/sys/dev/block/${device}`).catch(() => undefined)
-  return folder !== undefined && !folder.includes('/virtual/')
+  return folder !== undefined && isPlainFolder(folder)
 }
+
+/** @param folder of a device in sysfs; an NVMe disk with several paths is a virtual one there */
+export const isPlainFolder = (folder: string): boolean =>
+  !folder.includes('/virtual/') || folder.includes('/virtual/nvme-subsystem/')

@@ -186,10 +186,11 @@ function whyForeign(content: DiskContent, below: readonly Foreign[]): string | u
 
 const EXTENDED_TYPES: readonly string[] = ['0x5', '0xf', '0x85']
 /** Nothing that anybody would miss. */
-function isNothing({ content, isBlank, hasTable, partitionType = '', type }: DiskContent): boolean {
+function isNothing(one: DiskContent): boolean {
+  const { content, isBlank, hasTable, hidesPartitions, partitionType = '' } = one
   if (isBlank || [...EXTENDED_TYPES, ...BOOT_TYPES].includes(partitionType)) return true
-  // The partitions of a disk speak for themselves.
-  return content === undefined && hasTable && isWhole({ type })
+  // The partitions of a disk speak for themselves, where the kernel shows them.
+  return content === undefined && hasTable && isWhole(one) && !hidesPartitions
 }
 
 const isWhole = ({ type }: Pick<DiskContent, 'type'>): boolean => type === 'disk' || type === 'loop'
@@ -209,7 +210,8 @@ const NAMES: Readonly<Record<string, string>> = {
   ambivalent: 'signatures that contradict each other',
 }
 
-function whatIs({ content, label }: DiskContent): string {
+function whatIs({ content, label, hidesPartitions }: DiskContent): string {
+  if (hidesPartitions) return 'partitions that the kernel does not show'
   if (content === undefined) return 'data of a kind that is not known'
   const name = NAMES[content] ?? `a file system (${content}) that this system does not use`
   return label === undefined ? name : `${name}, label ${label}`

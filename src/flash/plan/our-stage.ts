@@ -11,8 +11,16 @@
  * Pure. Not promised: that nobody put files into a store. The plan lists it among what is erased.
  */
 import type { DiskContent } from '../host/contents.ts'
+import { type Disk, hasIdentity } from '../host/disk-identity.ts'
 import { STORE_LABEL } from '../places.ts'
-import { type FlashPlan, planBytes, planDigest, uuidFrom, type Victim } from './plan.ts'
+import {
+  type DiskIdentity,
+  type FlashPlan,
+  planBytes,
+  planDigest,
+  uuidFrom,
+  type Victim,
+} from './plan.ts'
 
 /** Types of partitions that only start a system. */
 export const BOOT_TYPES: readonly string[] = [
@@ -26,6 +34,8 @@ export const BOOT_TYPES: readonly string[] = [
 export interface BegunRun {
   readonly planDigest: string
   readonly victims?: readonly Victim[] | undefined
+  /** The disk that it took. */
+  readonly stage?: DiskIdentity | undefined
 }
 
 /** Whether an earlier staging wrote this disk, and nobody has used it since. */
@@ -38,6 +48,10 @@ export function isOurStage(content: DiskContent, begun?: BegunRun): boolean {
   const others = parts.filter((one) => one !== store && !isBootArea(one))
   return isStore(store) && others.length <= 1 && others.every(isRoot)
 }
+
+/** Whether that run was cut before the kernel saw the table that it wrote. */
+export const isCutStage = (disk: Disk, content: DiskContent, begun?: BegunRun): boolean =>
+  begun?.stage !== undefined && content.hidesPartitions && hasIdentity(disk, begun.stage)
 
 /** GUID of the store's partition; the same for the same plan. */
 export const storePartition = (digest: string): string => uuidFrom(digest, 'partition')

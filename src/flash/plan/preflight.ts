@@ -57,7 +57,7 @@ import {
 } from './check-images.ts'
 import { checkTools } from './check-tools.ts'
 import { type EstimateImage, estimate } from './estimate.ts'
-import { asBegun, type BegunRun, isOurStage } from './our-stage.ts'
+import { asBegun, type BegunRun, isCutStage, isOurStage } from './our-stage.ts'
 import type { DiskIdentity, FlashPlan } from './plan.ts'
 import { openPlanImage, type PlanImage } from './plan-image.ts'
 import { risksOf } from './risks.ts'
@@ -223,7 +223,7 @@ async function readDisks(input: PlanInput, images: Images, host: HostFacts): Pro
   const stageContent = await readContents(stage, host)
   checkDiskData(diskContent, wipeData)
   const begun = await begunRun()
-  const isOurs = isOurStage(stageContent, begun)
+  const isOurs = isOurStage(stageContent, begun) || isCutStage(stage, stageContent, begun)
   checkStageData(stageContent, { isOurs, wipeData })
   const store = { offset, bytes: length }
   return { disk, stage, diskContent, stageContent, isOurs, begun, store }

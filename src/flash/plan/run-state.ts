@@ -45,7 +45,7 @@ export async function checkNoRun(root = '/'): Promise<void> {
 export async function begunRun(root = '/'): Promise<BegunRun | undefined> {
   const found = await findStore(root)
   if (found?.system !== 'first-os' || found.planDigest === undefined) return undefined
-  return { planDigest: found.planDigest, victims: found.victims }
+  return { planDigest: found.planDigest, victims: found.victims, stage: found.stage }
 }
 
 async function stateOfRun(root: string): Promise<State | undefined> {

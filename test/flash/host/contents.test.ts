@@ -82,7 +82,24 @@ describe.skipIf(!canLoop)('the contents of a device (needs root and loop devices
 
   it('are a table without partitions', async () => {
     execFileSync('sfdisk', ['-q', '--no-reread', device], { input: 'label: gpt\n' })
-    expect(await contents()).toMatchObject({ hasTable: true, isBlank: false })
+    const found = { hasTable: true, isBlank: false, hidesPartitions: false }
+    expect(await contents()).toMatchObject(found)
+  })
+
+  // The kernel does not look for partitions on a loop device.
+  it.each([
+    { name: 'which the kernel does not show', lost: [] },
+    { name: 'whose primary GPT is damaged', lost: [1] },
+    { name: 'of which only the protective MBR is left', lost: [1, 32_767] },
+  ])('are a table with partitions $name', async ({ lost }) => {
+    const table = 'label: gpt\n1MiB,4MiB\n'
+    execFileSync('sfdisk', ['-q', '--no-reread', device], { input: table })
+    for (const sector of lost) {
+      const where = [`of=${device}`, `seek=${sector}`]
+      execFileSync('dd', ['if=/dev/zero', 'bs=512', 'count=1', 'status=none', ...where])
+    }
+    const found = { hasTable: true, children: [], hidesPartitions: true }
+    expect(await contents()).toMatchObject(found)
   })
 
   it('are swap, active or not', async () => {

@@ -7,6 +7,7 @@ import {
   disksOfDevice,
   disksOfMount,
   isOnPlainDevice,
+  isPlainFolder,
   mountOf,
   parseFstab,
   parseMountInfo,
@@ -63,6 +64,15 @@ broken
     { source: 'LABEL=data', point: '/srv/a b', fileSystem: 'xfs' },
     { source: '/dev/sdb1', point: 'none', fileSystem: 'swap' },
   ])
+})
+
+it.each([
+  ['/sys/devices/pci0000:00/0000:00:05.0/virtio2/block/vda/vda1', true],
+  ['/sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/nvme0n1p1', true],
+  ['/sys/devices/virtual/block/dm-0', false],
+  ['/sys/devices/virtual/block/md127', false],
+])('a plain device lies in %s: %s', (folder, isPlain) => {
+  expect(isPlainFolder(folder)).toBe(isPlain)
 })
 
 describe('the disks below', () => {

@@ -158,6 +158,7 @@ describe('what lies on the stage', () => {
     ['swap', stageWith(part('/dev/vdb1', { content: 'swap', isSwap: true }))],
     ['a file system without a table', content('/dev/vdb', { content: 'xfs', hasTable: false })],
     ['unknown data', content('/dev/vdb', { hasTable: false })],
+    ['a table whose partitions nobody sees', content('/dev/vdb', { hidesPartitions: true })],
   ])('is refused without --wipe-data: %s', (_, stage) => {
     const error = refusal(() => checkStageData(stage, others))
     expect(error.message).toMatch(/^checking the stage \/dev\/vdb: \/dev\/vdb1? \(/)
@@ -173,6 +174,13 @@ describe('what will be gone', () => {
     expect(victimsOf(content('/dev/vda', { children: [bound] }), stage, true)).toEqual([
       { path: '/dev/vda2', bytes: root.bytes, content: 'ext4', mountPoint: '/' },
       { path: '/dev/vdb', bytes: stage.bytes, content: 'an earlier stage of osflash' },
+    ])
+  })
+
+  it('lists a table whose partitions the kernel does not show', () => {
+    const stage = content('/dev/vdb', { hidesPartitions: true })
+    expect(victimsOf(content('/dev/vda'), stage, false)).toEqual([
+      { path: '/dev/vdb', bytes: stage.bytes },
     ])
   })
 

@@ -102,6 +102,7 @@ export function content(path: string, changes: Partial<DiskContent> = {}): DiskC
     mountPoints: [],
     isSwap: false,
     hasTable: true,
+    hidesPartitions: false,
     isBlank: false,
     otherDisks: [],
     children: [],

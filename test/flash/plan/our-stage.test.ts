@@ -1,10 +1,16 @@
 /** What is an earlier stage, what only looks like one, and which plan a cut run goes on with. */
 import { describe, expect, it } from 'vitest'
 import type { DiskContent } from '../../../src/flash/host/contents.ts'
-import { asBegun, isOurStage, storePartition } from '../../../src/flash/plan/our-stage.ts'
+import { identityOf } from '../../../src/flash/host/disk-identity.ts'
+import {
+  asBegun,
+  isCutStage,
+  isOurStage,
+  storePartition,
+} from '../../../src/flash/plan/our-stage.ts'
 import { planBytes, planDigest, type Victim } from '../../../src/flash/plan/plan.ts'
 import { flashPlan } from '../flash-plan.ts'
-import { content, part } from './fixtures.ts'
+import { content, part, disk as vdisk } from './fixtures.ts'
 
 const bios = part('/dev/vdb1', { partitionType: '21686148-6449-6e6f-744e-656564454649' })
 const esp = part('/dev/vdb2', {
@@ -69,6 +75,17 @@ describe('an earlier stage', () => {
     const used = { ...unformatted, mountPoints: ['/mnt'] }
     expect(isOurStage(disk(esp, other, used), begun)).toBe(false)
   })
+})
+
+it('is the disk that a run was cut on before the kernel saw its table', () => {
+  const own = vdisk('vdb')
+  const hidden = content('/dev/vdb', { hidesPartitions: true })
+  const begun = { planDigest: digest, stage: identityOf(own) }
+  expect(isCutStage(own, hidden, begun)).toBe(true)
+  expect(isCutStage(own, hidden)).toBe(false)
+  expect(isCutStage(own, hidden, { planDigest: digest })).toBe(false)
+  expect(isCutStage(own, content('/dev/vdb'), begun)).toBe(false)
+  expect(isCutStage({ ...own, serials: ['another'], wwns: [] }, hidden, begun)).toBe(false)
 })
 
 describe('the plan of a run that was cut', () => {
