@@ -5,7 +5,8 @@
  *    and `aborted`, which the rescue leaves when the host came back from it. From `committed` and
  *    `held` where nothing was wiped and the host does not start the stage.
  * 2. The boot configuration becomes byte-identical to what was saved before arming. Where the store
- *    is damaged, or a file on it, what the first OS itself keeps is taken.
+ *    is damaged, or a file on it, what the first OS itself keeps is taken. A stage disk that is gone
+ *    must come back first, unless the operator says that it will not.
  * 3. The secrets on the store are erased, and an operator's GO and HOLD are forgotten.
  * 4. The journal says `aborted`; one that cannot be read is removed, so that apply can begin anew.
  * 5. The stage becomes blank: its rescue has the host's keys, and must not start.
@@ -26,7 +27,7 @@ import { resolveDisk } from './host/disks.ts'
 import { openJournal } from './journal.ts'
 import type { Notify } from './notify.ts'
 import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from './places.ts'
-import type { FlashPlan } from './plan/plan.ts'
+import type { DiskIdentity, FlashPlan } from './plan/plan.ts'
 import { canGoBack } from './rescue/way-back.ts'
 import type { State } from './states.ts'
 import { isStoreMissing, mountStore, readPlan, readPlanFile, type Store } from './store.ts'
@@ -45,6 +46,8 @@ export interface AbortOptions {
   readonly makeBoot: (plan: FlashPlan) => Promise<Pick<FirstOsBoot, 'disarm'>>
   /** Whether the host would start the stage; behind the guard only where it would not. */
   readonly startsByStage?: (plan: FlashPlan) => Promise<boolean>
+  /** The operator says that the stage disk is gone for good: it is not made blank. */
+  readonly stageLost?: boolean
   /** Told when the journal says `aborted`. */
   readonly notifier?: (plan: FlashPlan) => Notify
   /** Root of the system; other than `/` only in tests. */
@@ -63,10 +66,10 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
   if (found.system !== 'first-os') throw tooLate(`this is the ${found.system}`)
   const at = join(root, STORE_MOUNT)
   const mounted = await mountStore({ uuid: found.storeUuid, at }).catch(async (error: unknown) => {
-    // A disk that is gone must come back first.
     if (!isDamage(error) || found.stage === undefined) throw error
-    await resolveDisk(found.stage, { tableId: 'ignore' })
-    await undoWithoutStore(error, options, found.planDigest)
+    const isLost = await isStageLost(found.stage, options.stageLost ?? false)
+    const plan = await undoWithoutStore(error, options, found.planDigest)
+    if (plan !== undefined && !isLost) await blankAll(plan)
   })
   if (mounted !== undefined) await undoAndBlank(mounted, options, found.planDigest)
   const { planDigest: digest } = found
@@ -94,22 +97,43 @@ export async function undoOtherRun(planDigest: string, options: AbortOptions): P
 const isDamage = (error: unknown): boolean =>
   isStoreMissing(error) || (error instanceof OsflashError && error.code === 'process')
 
+/** It holds the host's keys, so nobody forgets it without a word. */
+async function isStageLost(stage: DiskIdentity, isSaid: boolean): Promise<boolean> {
+  try {
+    await resolveDisk(stage, { tableId: 'ignore' })
+  } catch (error) {
+    if (isSaid && error instanceof OsflashError && error.code === 'refused') return true
+    if (!(error instanceof OsflashError)) throw error
+    const hints = ['osflash abort --stage-lost, when it will not come back', ...error.hints]
+    throw new OsflashError(error.code, error.message, { cause: error, hints })
+  }
+  if (!isSaid) return false
+  throw new OsflashError('refused', 'aborting the replacement: the stage disk is there', {
+    hints: ['osflash abort, without --stage-lost'],
+  })
+}
+
+/** @returns the plan of what was armed */
 async function undoWithoutStore(
   error: unknown,
   { makeBoot, root = '/' }: AbortOptions,
   digest?: string,
-): Promise<void> {
+): Promise<FlashPlan | undefined> {
   const backup = await readBackup(join(root, FIRST_OS.armBackup))
   if (backup !== undefined) {
     const plan = await readPlanFile(join(root, FIRST_OS.plan), digest)
     const boot = await makeBoot(plan)
     await boot.disarm(backup)
-    const { offset, bytes } = plan.store
-    // Where its secrets lie is not known any more.
-    await makeBlank({ ...plan, store: { offset: offset + bytes, bytes: 0 } })
-    // Without a store, and nothing armed: the staging had only begun.
-  } else if (!isStoreMissing(error)) throw error
+    return plan
+  }
+  // Without a store, and nothing armed: the staging had only begun.
+  if (!isStoreMissing(error)) throw error
+  return undefined
 }
+
+/** The store too: where its secrets lie is not known any more. */
+const blankAll = (plan: FlashPlan): Promise<void> =>
+  makeBlank({ ...plan, store: { offset: plan.store.offset + plan.store.bytes, bytes: 0 } })
 
 async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: string): Promise<void> {
   let plan: FlashPlan | undefined

@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { abortRun, undoOtherRun } from '../../src/flash/abort.ts'
+import { type AbortOptions, abortRun, undoOtherRun } from '../../src/flash/abort.ts'
 import { firstOsBoot } from '../../src/flash/boot/first-os.ts'
 import type { ArmBackup } from '../../src/flash/boot/method.ts'
 import { openJournal } from '../../src/flash/journal.ts'
@@ -149,7 +149,19 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     await truncate(host.file, 1_024 * 1_024)
     await run(['losetup', '--set-capacity', host.device])
     const aborting = abortRun({ root: host.root, makeBoot: neverBoot })
-    await expect(aborting).rejects.toMatchObject({ code: 'refused' })
+    const hint = expect.stringContaining('osflash abort --stage-lost')
+    const hints = expect.arrayContaining([hint])
+    await expect(aborting).rejects.toMatchObject({ code: 'refused', hints })
+    expect(await isUnderWay(host)).toBe(true)
+  })
+
+  test('a stage disk that is said to be lost, and is there, is not given up', async () => {
+    const host = await hostFixture({ system: 'first-os' })
+    const aborting = abortRun({ root: host.root, makeBoot: neverBoot, stageLost: true })
+    await expect(aborting).rejects.toMatchObject({
+      code: 'refused',
+      message: 'aborting the replacement: the stage disk is there',
+    })
     expect(await isUnderWay(host)).toBe(true)
   })
 
@@ -175,7 +187,8 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
       await writeFile(join(host.root, FIRST_OS.armBackup), JSON.stringify(BACKUP))
       await writeFile(join(host.root, FIRST_OS.plan), planBytes(host.plan))
       const disarmed: ArmBackup[] = []
-      const abort = () => abortRun({ root: host.root, makeBoot: bootOf(disarmed) })
+      const abort = (changes: Partial<AbortOptions> = {}) =>
+        abortRun({ root: host.root, makeBoot: bootOf(disarmed), ...changes })
       return { host, disarmed, abort }
     }
     const SECRET = 'secret'.repeat(100)
@@ -205,6 +218,21 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
       await file.sync()
       expect((await readFile(host.file)).includes(SECRET)).toBe(false)
       expect([await isBlank(host), await isUnderWay(host)]).toEqual([true, false])
+    })
+
+    test('when the stage disk is lost for good', async () => {
+      const { host, disarmed, abort } = await armed()
+      const lost = join(host.root, '../lost')
+      await writeFile(lost, '')
+      await truncate(lost, 1_024 * 1_024)
+      await run(['losetup', '--detach', host.device])
+      await run(['losetup', host.device, lost])
+      await expect(abort()).rejects.toMatchObject({ code: 'refused' })
+      expect(disarmed).toEqual([])
+      expect(await abort({ stageLost: true })).toBe(true)
+      expect(disarmed).toEqual([BACKUP])
+      expect(await isUnderWay(host)).toBe(false)
+      expect(await readdir(join(host.root, FIRST_OS.folder))).toEqual([])
     })
 
     test('but not with a plan of another run', async () => {

@@ -15,8 +15,14 @@ import { currentSystem } from '../../flash/systems.ts'
 import { firstOsBoot } from '../first-os-boot.ts'
 import type { VerbContext } from '../verb.ts'
 
+export interface AbortVerbOptions {
+  /** Not waited for, and not made blank. */
+  readonly stageLost?: boolean
+}
+
 /** @throws OsflashError `refused` in the target, and once the rescue began to wipe */
-export async function abort({ json, stdout, emit }: VerbContext): Promise<void> {
+export async function abort(options: AbortVerbOptions, context: VerbContext): Promise<void> {
+  const { json, stdout, emit } = context
   if ((await currentSystem()) === 'rescue') {
     await goBack(emit)
     stdout.write(
@@ -28,6 +34,7 @@ export async function abort({ json, stdout, emit }: VerbContext): Promise<void> 
   const wasThere = await abortRun({
     makeBoot: firstOsBoot,
     startsByStage,
+    stageLost: options.stageLost ?? false,
     notifier: (plan) => makeNotifier(plan, emit),
   })
   const said = wasThere
