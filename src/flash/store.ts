@@ -20,6 +20,7 @@ import { openJournal } from './journal.ts'
 import { STORE, STORE_MOUNT } from './places.ts'
 import { type FlashPlan, flashPlanSchema, planDigest, shownNotify } from './plan/plan.ts'
 import { findStoreDevice, readMounts } from './store-device.ts'
+import { SHAPE } from './store-shape.ts'
 
 const BUSY_MS_MAX = 30_000
 const BUSY_STEP_MS = 100
@@ -136,7 +137,7 @@ async function untilFree(doing: string, attempts: readonly Argv[]): Promise<void
 export async function makeStore({ device, uuid, label }: NewStore): Promise<void> {
   const extended = 'lazy_itable_init=0,lazy_journal_init=0,nodiscard'
   const names = ['-L', label, '-U', uuid]
-  const shape = ['-m', '0', '-I', '256', '-O', FEATURES, '-E', extended]
+  const shape = ['-m', '0', ...SHAPE, '-O', FEATURES, '-E', extended]
   await run(['mkfs.ext4', '-q', '-F', ...names, ...shape, device])
 }
 

@@ -10,13 +10,14 @@
  */
 import { OsflashError } from '../../errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
-import { alignUp, formatBytes, MIB } from '../../units.ts'
+import { formatBytes } from '../../units.ts'
 import type { DiskRange } from '../../unpack/plan.ts'
 import { appendedRange, planDisk } from '../../unpack/plan.ts'
 import type { Disk } from '../host/disk-identity.ts'
 import type { HostFacts } from '../host/host.ts'
 import { nodesOf } from '../host/lsblk.ts'
 import { rootPlace, startOf } from '../image-places.ts'
+import { storeBytesFor } from '../store-shape.ts'
 
 /** What an image is for. */
 export type ImageRole = 'rescue' | 'target'
@@ -110,11 +111,6 @@ export function checkTargetFits(manifest: Manifest, disk: Disk): void {
   planDisk(manifest, [], { bytes: disk.bytes, sectorBytes: disk.sectorBytes })
 }
 
-/** Journal, logs, carry and what the file system itself needs. */
-const STORE_SPARE_BYTES = 64 * MIB
-/** For what the packed target may take beyond its size, in percent. */
-const STORE_SPARE_PERCENT = 5
-
 /**
  * Where the store will lie on the stage.
  * @param packedBytes size of the packed target
@@ -132,8 +128,7 @@ export function checkStageFits(rescue: Manifest, stage: Disk, packedBytes: numbe
   planDisk(rescue, [], { bytes: stage.bytes, sectorBytes: stage.sectorBytes })
   if (rescue.disk === undefined) throw new RangeError('checked before: the rescue is a disk')
   const store = appendedRange(rescue.disk, stage.bytes)
-  const spare = Math.ceil((packedBytes * STORE_SPARE_PERCENT) / 100)
-  const need = alignUp(packedBytes + spare + STORE_SPARE_BYTES, MIB)
+  const need = storeBytesFor(packedBytes)
   if (store.length >= need) return store
   const [has, wants] = [formatBytes(store.length), formatBytes(need)]
   throw new OsflashError(

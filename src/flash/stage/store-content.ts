@@ -23,6 +23,7 @@ import { verifyImage } from '../../unpack/verify.ts'
 import { removeFileSafely, syncFolder, writeFileSafely } from '../durable-file.ts'
 import { manifestDigest } from '../image-places.ts'
 import { STORE } from '../places.ts'
+import { roomForImage } from '../store-shape.ts'
 
 export interface StoredImage {
   readonly source: Source
@@ -39,9 +40,6 @@ export interface TrustFile {
   readonly name: string
   readonly bytes: Uint8Array
 }
-
-/** What stays free: the file system's own needs, logs, and an error that wants to be written. */
-const SPARE = 1.05
 
 /** @throws OsflashError `io` */
 export async function storeTrust(store: string, files: readonly TrustFile[]): Promise<void> {
@@ -87,7 +85,7 @@ async function fetchImage(part: string, { source, emit, signal }: StoredImage): 
   await using file = await open(part, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
   const { size } = await file.stat()
   // Room for the whole image, real blocks; the length still says how far an earlier run came.
-  const room = String(Math.ceil(source.bytes * SPARE))
+  const room = String(roomForImage(source.bytes))
   await run(['fallocate', '--keep-size', '--length', room, part]).catch((cause: unknown) => {
     throw new OsflashError(
       'refused',
