@@ -5,8 +5,8 @@
  *    and `aborted`, which the rescue leaves when the host came back from it. From `committed` and
  *    `held` where nothing was wiped and the host does not start the stage.
  * 2. The boot configuration becomes byte-identical to what was saved before arming. Where the store
- *    is damaged, or a file on it, what the first OS itself keeps is taken. A stage disk that is gone
- *    must come back first, unless the operator says that it will not.
+ *    is damaged, or a file on it, what the first OS itself keeps is taken. A stage disk that is
+ *    gone must come back first, unless the operator says that it will not.
  * 3. The secrets on the store are erased, and an operator's GO and HOLD are forgotten.
  * 4. The journal says `aborted`; one that cannot be read is removed, so that apply can begin anew.
  * 5. The stage becomes blank: its rescue has the host's keys, and must not start.
