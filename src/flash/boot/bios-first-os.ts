@@ -9,7 +9,7 @@
  * Not promised: that GRUB, which replays no journal, sees custom.cfg after a power cut right after
  * arming. It then starts the first OS.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { lstat, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, ioError, OsflashError } from '../../errors.ts'
 import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
@@ -48,6 +48,7 @@ export async function readGrubTexts(grubFolder: string): Promise<GrubTexts> {
     config: config?.toString('latin1') ?? '',
     // Any bytes come back as they were.
     custom: custom?.toString('latin1'),
+    isCustomLinked: await isLink(customPath(grubFolder)),
     environment,
   }
 }
@@ -142,6 +143,12 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
     throw ioError(`reading ${path}`, cause)
   })
 }
+
+const isLink = async (path: string): Promise<boolean> =>
+  lstat(path).then(
+    (found) => found.isSymbolicLink(),
+    () => false,
+  )
 
 function refused(grubFolder: string, refusals: readonly string[]): OsflashError {
   return new OsflashError('refused', `arming ${grubFolder}: ${refusals.join('; ')}`, {

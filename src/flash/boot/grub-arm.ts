@@ -25,12 +25,15 @@ export interface GrubTexts {
   readonly config: string
   /** custom.cfg; undefined when there is none. */
   readonly custom: string | undefined
+  /** Replaced as a file is, the link would be gone. */
+  readonly isCustomLinked?: boolean
   /** grubenv; undefined when there is none. */
   readonly environment: Uint8Array | undefined
 }
 
 /** Why this GRUB cannot be told to start the rescue once; empty when it can. */
-export function grubRefusals({ config, custom, environment }: GrubTexts): readonly string[] {
+export function grubRefusals(texts: GrubTexts): readonly string[] {
+  const { config, custom, environment, isCustomLinked = false } = texts
   const rules: readonly (readonly [boolean, string])[] = [
     [environment !== undefined, 'there is no grubenv'],
     [environment === undefined || isBlock(environment), 'grubenv is no environment block'],
@@ -40,6 +43,7 @@ export function grubRefusals({ config, custom, environment }: GrubTexts): readon
     [SOURCES.test(config), 'grub.cfg does not read custom.cfg'],
     [!WAITS.test(config), 'grub.cfg waits for a key without end (timeout=-1)'],
     [!SETS_DEFAULT.test(custom ?? ''), 'custom.cfg sets a default of its own'],
+    [!isCustomLinked, 'custom.cfg is a symbolic link'],
     [!isArmedText(custom), 'custom.cfg already has an entry of osflash (osflash abort removes it)'],
   ]
   return rules.flatMap(([holds, why]) => (holds ? [] : [why]))

@@ -12,7 +12,7 @@
 import { OsflashError } from '../../errors.ts'
 import { BOOT_CODE_BYTES } from '../../format/gpt.ts'
 import { readGrubTexts } from '../boot/bios-first-os.ts'
-import { type GrubTexts, grubRefusals } from '../boot/grub-arm.ts'
+import { disarmedText, type GrubTexts, grubRefusals } from '../boot/grub-arm.ts'
 import { hasSignature, isStartedByBios, SECTOR_BYTES } from '../boot/guard.ts'
 import { readPiece } from '../boot/one-write.ts'
 import type { Disk } from '../host/disk-identity.ts'
@@ -59,8 +59,15 @@ export async function readGrub(
 /** GRUB writes to blocks that it knows; these file systems neither move nor check them. */
 const WRITABLE: readonly string[] = ['ext2', 'ext3', 'ext4', 'xfs', 'vfat']
 
-/** @throws OsflashError `refused` */
-export function checkGrub(grub: GrubFacts | undefined, disk: Disk): asserts grub is GrubFacts {
+/**
+ * @param isBegun a run was cut here: what it armed is undone before it is armed again
+ * @throws OsflashError `refused`
+ */
+export function checkGrub(
+  grub: GrubFacts | undefined,
+  disk: Disk,
+  isBegun = false,
+): asserts grub is GrubFacts {
   if (grub === undefined) {
     throw refused(
       'checking the boot loader: there is no GRUB in /boot/grub or /boot/grub2',
@@ -81,7 +88,9 @@ export function checkGrub(grub: GrubFacts | undefined, disk: Disk): asserts grub
       `/boot on a partition of its own with ${WRITABLE.join(', ')}`,
     )
   }
-  const [why] = grubRefusals(grub.texts)
+  const { custom } = grub.texts
+  const texts = isBegun ? { ...grub.texts, custom: disarmedText(custom, custom) } : grub.texts
+  const [why] = grubRefusals(texts)
   if (why !== undefined) {
     throw refused(`${what}: ${why}`, 'update-grub or grub-mkconfig writes what is needed')
   }

@@ -112,7 +112,7 @@ export async function makePlan(input: PlanInput): Promise<Preflight> {
   throwIfCancelled(input.signal)
   const grub = host.firmware === 'bios' ? await readGrub(host) : undefined
   if (host.firmware === 'bios') {
-    checkGrub(grub, disks.disk)
+    checkGrub(grub, disks.disk, disks.begun !== undefined)
     checkStartsGrub(await readStartSector(disks.disk))
     checkStartsNothing(await readStartSector(disks.stage), disks.isOurs)
   } else {

@@ -1,4 +1,13 @@
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { biosFirstOsBoot, readGrubTexts } from '../../../src/flash/boot/bios-first-os.ts'
@@ -97,6 +106,20 @@ test('a GRUB that cannot be told is refused, and nothing changes', async () => {
     'there is no grubenv',
   )
 })
+
+test.each(['there', 'dangling'])(
+  'a custom.cfg that is a link (%s) is left alone',
+  async (which) => {
+    const { folder, boot } = await grubFolder()
+    const real = join(folder, '../real.cfg')
+    if (which === 'there') await writeFile(real, '# of the administrator\n')
+    await symlink(real, join(folder, 'custom.cfg'))
+    const message = expect.stringContaining('custom.cfg is a symbolic link')
+    await expect(boot.backup()).rejects.toMatchObject({ code: 'refused', message })
+    await expect(boot.arm()).rejects.toMatchObject({ code: 'refused', message })
+    expect(await readlink(join(folder, 'custom.cfg'))).toBe(real)
+  },
+)
 
 test('what was changed since arming stays; a damaged backup changes nothing', async () => {
   const { folder, boot } = await grubFolder()

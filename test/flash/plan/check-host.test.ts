@@ -1,8 +1,10 @@
 /** Refusals about the host itself, runs under way, and who could log in afterwards. */
+
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { armedText, rescueEntry } from '../../../src/flash/boot/grub-arm.ts'
 import {
   armOf,
   checkGrub,
@@ -156,6 +158,17 @@ source $prefix/custom.cfg
     expect(error.code).toBe('refused')
     expect(error.message).toContain(`checking the boot loader in /boot/grub: ${words}`)
     expect(error.hints).toHaveLength(1)
+  })
+
+  it('may have the entry of a run that was cut here, and of none else', () => {
+    const start = { kernel: '/vmlinuz', initrd: undefined, commandLine: 'ro', rootUuid: '1b2c' }
+    const custom = armedText('# of the administrator\n', rescueEntry(start))
+    const armed = { ...grub, texts: { ...grub.texts, custom } }
+    expect(() => checkGrub(armed, vda, true)).not.toThrow()
+    const message = refusal(() => checkGrub(armed, vda)).message
+    expect(message).toContain('custom.cfg already has an entry of osflash')
+    const moved = { ...armed, texts: { ...armed.texts, custom: `${custom}set default=1\n` } }
+    expect(refusal(() => checkGrub(moved, vda, true)).message).toContain('a default of its own')
   })
 
   it('is refused where there is none', async () => {
