@@ -9,7 +9,7 @@
  *
  * Changes nothing but neighbour entries.
  */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfCancelled } from '../../errors.ts'
 import { run } from '../../system/run.ts'
@@ -54,13 +54,15 @@ export async function captureNetwork({
 /** Everything that `ip` says. @throws OsflashError `process`, `missing-tool`, `format` */
 export async function ipState(signal?: AbortSignal): Promise<IpState> {
   const ask = async (...args: string[]) => (await run(['ip', '-j', ...args], { signal })).stdout
+  // A kernel started with ipv6.disable=1 refuses the question.
+  const ask6 = (await hasIpv6()) ? ask : async () => ''
   const [links, addresses, routes4, routes6, rules4, rules6] = await Promise.all([
     ask('-d', 'link', 'show'),
     ask('-d', 'address', 'show'),
     ask('-4', '-d', 'route', 'show', 'table', 'all'),
-    ask('-6', '-d', 'route', 'show', 'table', 'all'),
+    ask6('-6', '-d', 'route', 'show', 'table', 'all'),
     ask('-4', 'rule', 'show'),
-    ask('-6', 'rule', 'show'),
+    ask6('-6', 'rule', 'show'),
   ])
   return {
     links: readIpJson(IP_SCHEMAS.links, links),
@@ -75,6 +77,12 @@ export async function ipState(signal?: AbortSignal): Promise<IpState> {
     },
   }
 }
+
+const hasIpv6 = (): Promise<boolean> =>
+  stat('/proc/net/if_inet6').then(
+    () => true,
+    () => false,
+  )
 
 async function interfaceFacts(root: string, state: IpState): Promise<InterfaceFacts> {
   const leases: Record<string, Lease> = {}

@@ -24,9 +24,10 @@ export function interfaceDns(carry: Carry, own: CarryInterface): InterfaceDns {
   }
 }
 
-function leadsOut({ routes, dhcp4, acceptRouterAdvertisements }: CarryInterface): boolean {
-  const isDefault = routes.some(({ destination }) => destination === 'default')
-  return isDefault || dhcp4 || acceptRouterAdvertisements
+function leadsOut(one: CarryInterface): boolean {
+  const isDefault = one.routes.some(({ destination }) => destination === 'default')
+  const isLeased = one.dhcp4 && one.dhcp4NoGateway !== true
+  return isDefault || isLeased || one.acceptRouterAdvertisements
 }
 
 const unique = (words: readonly string[]): string[] => [...new Set(words)]

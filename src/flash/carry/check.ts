@@ -6,8 +6,8 @@
  *    the host keys that it would present are the old ones, root may log in, and the file where it
  *    looks for root's keys holds ours.
  * 2. `reachable` is the gate of the rehearsal: every address where the host was found is on an
- *    interface that is up, every gateway that answered before answers. It asks again until that
- *    is so.
+ *    interface that is up, every gateway that answered before answers, and a default route is
+ *    there. It asks again until that is so.
  *
  * `checkCarry` makes /run/sshd and /dev/null in the root while it runs; nothing else changes.
  */
@@ -18,7 +18,7 @@ import { readInside } from '../inside-root.ts'
 import { keyLines, keyOf, opensShell } from './authorized-keys.ts'
 import { ipState } from './capture-network.ts'
 import { withChrootNeeds } from './chroot-needs.ts'
-import { type IpState, usableAddresses } from './ip-json.ts'
+import { type Family, type IpRoute, type IpState, usableAddresses } from './ip-json.ts'
 import { isLinkLocal6 } from './ip-prefix.ts'
 import type { Carry } from './model.ts'
 import { gatewayAnswers } from './neighbour.ts'
@@ -122,8 +122,20 @@ async function missingNow(carry: Carry, signal: AbortSignal | undefined): Promis
       (await gatewayAnswers({ gateway, names, signal })) ? [] : [`${gateway} does not answer`],
     ),
   )
-  return [...missing, ...silent.flat()]
+  return [...missing, ...missingDefaults(carry, state), ...silent.flat()]
 }
+
+/** A gateway that answers is of no use to who has no route by way of it. */
+function missingDefaults({ reach }: Carry, { routes }: IpState): string[] {
+  const families = [...new Set(reach.gateways.map((gateway) => familyOf(gateway)))]
+  const isDefault = ({ dst, table = 'main', type = 'unicast' }: IpRoute) =>
+    dst === 'default' && table === 'main' && type === 'unicast'
+  return families
+    .filter((family) => !routes[family].some(isDefault))
+    .map((family) => `there is no default route for ${family === 'inet' ? 'IPv4' : 'IPv6'}`)
+}
+
+const familyOf = (address: string): Family => (address.includes(':') ? 'inet6' : 'inet')
 
 /** The carried addresses that are on no interface that is up. */
 function missingAddresses({ reach }: Carry, state: IpState): string[] {

@@ -139,23 +139,44 @@ function carriedInterface(facts: InterfaceFacts, link: IpLink): CarryInterface {
   const dynamic6 = dynamic.filter(({ family }) => family === 'inet6')
   const lengths6 = dynamic6.map(({ prefixlen }) => prefixlen)
   const advertised = state.routes.inet6.some((r) => r.dev === link.ifname && r.protocol === 'ra')
+  const leased4 = lease?.address !== undefined || dynamic.some(({ family }) => family === 'inet')
   return {
     kind: 'ethernet',
     name: link.ifname,
     ...macOf(facts, link),
     ...(link.mtu === MTU_USUAL ? {} : { mtu: link.mtu }),
-    dhcp4: lease?.address !== undefined || dynamic.some(({ family }) => family === 'inet'),
+    dhcp4: leased4,
     // A DHCPv6 address is single; one from an advertisement has the length of its prefix.
     dhcp6: lengths6.includes(128),
     ...(lease?.clientId === undefined ? {} : { dhcp4ClientId: lease.clientId }),
     acceptRouterAdvertisements: advertised || lengths6.some((length) => length !== 128),
+    ...givenDefaults(state, link, leased4 ? { routers: lease?.routers ?? [] } : undefined),
     addresses: fixed.map((entry) => ({
       family: familyOf(entry),
       cidr: cidrOf(state, link, entry),
+      ...(entry.deprecated === true ? { isDeprecated: true as const } : {}),
     })),
-    routes: carriedRoutes(state, link, { fixed, dynamic, lease }),
+    // A file may have outlived its lease: its gateway is the administrator's then.
+    routes: carriedRoutes(state, link, { fixed, dynamic, lease: leased4 ? lease : undefined }),
     dnsServers: [],
     dnsDomains: [],
+  }
+}
+
+/** The default routes that DHCPv4 and advertisements gave; who has the smaller metric is used. */
+function givenDefaults(state: IpState, { ifname }: IpLink, lease: Lease | undefined) {
+  const metricOf = (family: Family, isGiven: (route: IpRoute) => boolean) => {
+    const routes = state.routes[family].filter(
+      (route) => route.dev === ifname && route.dst === 'default' && isGiven(route),
+    )
+    return routes.length === 0 ? undefined : Math.min(...routes.map(({ metric = 0 }) => metric))
+  }
+  const four = metricOf('inet', (r) => r.protocol === 'dhcp' || isLeased(r.gateway, lease))
+  const six = metricOf('inet6', ({ protocol }) => protocol === 'ra')
+  return {
+    ...(lease === undefined || four !== undefined ? {} : { dhcp4NoGateway: true as const }),
+    ...(lease === undefined || four === undefined ? {} : { dhcp4Metric: four }),
+    ...(six === undefined ? {} : { advertisedMetric: six }),
   }
 }
 

@@ -38,6 +38,7 @@ const addressSchema = z.object({
   dynamic: z.optional(z.boolean()),
   temporary: z.optional(z.boolean()),
   noprefixroute: z.optional(z.boolean()),
+  deprecated: z.optional(z.boolean()),
   /** Duplicate detection is under way, or found another owner (`dadfailed`). */
   tentative: z.optional(z.boolean()),
   dadfailed: z.optional(z.boolean()),

@@ -13,7 +13,12 @@ import * as z from 'zod/mini'
 
 const text = z.string().check(z.maxLength(4_096))
 /** `192.0.2.10/24`, `2001:db8::1/64`. */
-const addressSchema = z.strictObject({ family: z.enum(['inet', 'inet6']), cidr: text })
+const addressSchema = z.strictObject({
+  family: z.enum(['inet', 'inet6']),
+  cidr: text,
+  /** No connection of the host's own uses it: its preferred lifetime is 0. */
+  isDeprecated: z.optional(z.literal(true)),
+})
 
 const routeSchema = z.strictObject({
   family: z.enum(['inet', 'inet6']),
@@ -39,7 +44,13 @@ const ethernetSchema = z.strictObject({
   dhcp6: z.boolean(),
   /** Option 61 as the first OS sent it, hex, with its type byte (RFC 2132); absent: unknown. */
   dhcp4ClientId: z.optional(z.string().check(z.regex(/^([0-9a-f]{2}){2,255}$/))),
+  /** Of the default route that DHCPv4 gave; absent: there is none. */
+  dhcp4Metric: z.optional(z.int()),
+  /** A lease, and no default route from it: the server gave none, or it is not wanted. */
+  dhcp4NoGateway: z.optional(z.literal(true)),
   acceptRouterAdvertisements: z.boolean(),
+  /** Of the default route from advertisements; absent: there is none. */
+  advertisedMetric: z.optional(z.int()),
   /** Static ones only. */
   addresses: z.array(addressSchema),
   routes: z.array(routeSchema),

@@ -55,11 +55,17 @@ function linkLines(carry: Carry, one: CarryInterface): string[] {
   ]
 }
 
-function stanzas4({ dhcp4, addresses }: CarryInterface): Stanza[] {
+function stanzas4(one: CarryInterface): Stanza[] {
+  const { dhcp4, dhcp4Metric, dhcp4NoGateway, addresses } = one
   const fixed = addresses
     .filter(({ family }) => family === 'inet')
     .map(({ cidr }): Stanza => ({ how: 'inet static', lines: [`address ${cidr}`] }))
-  const leased = dhcp4 ? [{ how: 'inet dhcp', lines: [] }] : []
+  const lines = [
+    ...(dhcp4Metric === undefined || dhcp4Metric === 0 ? [] : [`metric ${dhcp4Metric}`]),
+    // Before the routes of the last stanza, which may name the same gateway.
+    ...(dhcp4NoGateway === true ? ['up ip -4 route del default dev $IFACE || true'] : []),
+  ]
+  const leased = dhcp4 ? [{ how: 'inet dhcp', lines }] : []
   const none = fixed.length === 0 && !dhcp4 ? [{ how: 'inet manual', lines: [] }] : []
   return [...fixed, ...leased, ...none]
 }
@@ -69,7 +75,10 @@ function stanzas6(one: CarryInterface): Stanza[] {
   const accept = `accept_ra ${accepts ? 1 : 0}`
   const fixed = addresses
     .filter(({ family }) => family === 'inet6')
-    .map(({ cidr }) => ({ how: 'inet6 static', lines: [`address ${cidr}`, accept] }))
+    .map(({ cidr, isDeprecated }) => ({
+      how: 'inet6 static',
+      lines: [`address ${cidr}`, accept, ...(isDeprecated ? ['preferred-lifetime 0'] : [])],
+    }))
   if (dhcp6) return [...fixed, { how: 'inet6 dhcp', lines: [accept] }]
   if (accepts) return [...fixed, { how: 'inet6 auto', lines: [] }]
   return fixed.length > 0 ? fixed : [{ how: 'inet6 manual', lines: [accept] }]

@@ -6,7 +6,8 @@
  * 2. Everything that networkd would decide by itself is written out: DHCP, router advertisements.
  * 3. A DHCP client identifier that was made from a DUID is given again as it was: the new system's
  *    own would follow from another machine-id.
- * 4. Routes from DHCP and advertisements get a smaller metric than networkd's 1024, so that an
+ * 4. Default routes from DHCP and advertisements keep their metrics, so that the same interface is
+ *    used. Where no static one competes, they get a smaller one than networkd's 1024, so that an
  *    interface that the image configures by itself does not take the default route.
  *
  * Pure.
@@ -26,7 +27,9 @@ export const NETWORKD_FOLDER = '/etc/systemd/network'
 /** Names below this sort before ours. */
 export const NETWORKD_PREFIX = '05-osflash-'
 
+/** Where none is known. */
 const DYNAMIC_METRIC = 512
+const BELOW_NETWORKD = 1023
 /** RFC 8415 section 11; networkd knows no others by name. */
 const DUID_TYPES: Readonly<Record<string, string>> = {
   '0001': 'link-layer-time',
@@ -54,9 +57,9 @@ function interfaceText(carry: Carry, one: CarryInterface): string {
     ]),
     one.mtu === undefined ? '' : section('Link', [['MTUBytes', one.mtu]]),
     networkSection(carry, one),
-    ...one.addresses.map(({ cidr }) => section('Address', [['Address', cidr]])),
+    ...one.addresses.map(addressSection),
     ...one.routes.map(routeSection),
-    ...dhcpSections(one),
+    ...dhcpSections(carry, one),
   ]
   const title = `# ${one.name} as osflash found it; ${OURS}.\n`
   return [title, ...sections.filter((text) => text !== '')].join('\n')
@@ -73,6 +76,12 @@ function networkSection(carry: Carry, one: CarryInterface): string {
   ])
 }
 
+const addressSection = ({ cidr, isDeprecated }: CarryInterface['addresses'][number]): string =>
+  section('Address', [
+    ['Address', cidr],
+    ['PreferredLifetime', isDeprecated === true ? 0 : undefined],
+  ])
+
 function routeSection(route: CarryRoute): string {
   const all = route.family === 'inet' ? '0.0.0.0/0' : '::/0'
   const direct = route.gateway === undefined && route.family === 'inet'
@@ -86,18 +95,32 @@ function routeSection(route: CarryRoute): string {
   ])
 }
 
-function dhcpSections(one: CarryInterface): string[] {
+function dhcpSections(carry: Carry, one: CarryInterface): string[] {
   const { dhcp4, dhcp6, acceptRouterAdvertisements, dhcp4ClientId = '' } = one
   const duid = duidSettings(dhcp4ClientId)
   const identifier: Setting = ['ClientIdentifier', duid.length === 0 ? 'mac' : 'duid']
-  const metric: Setting = ['RouteMetric', DYNAMIC_METRIC]
+  const metric4: Setting = ['RouteMetric', dynamicMetric(carry, 'inet', one.dhcp4Metric)]
+  const metric6: Setting = ['RouteMetric', dynamicMetric(carry, 'inet6', one.advertisedMetric)]
+  const gateway: Setting = ['UseGateway', one.dhcp4NoGateway === true ? 'no' : undefined]
   // Without advertisements nothing else tells networkd to ask.
   const alone: Setting = ['WithoutRA', acceptRouterAdvertisements ? undefined : 'solicit']
   return [
-    ...(dhcp4 ? [section('DHCPv4', [identifier, ...duid, metric])] : []),
+    ...(dhcp4 ? [section('DHCPv4', [identifier, ...duid, metric4, gateway])] : []),
     ...(dhcp6 ? [section('DHCPv6', [...duid, alone])] : []),
-    ...(acceptRouterAdvertisements ? [section('IPv6AcceptRA', [metric])] : []),
+    ...(acceptRouterAdvertisements ? [section('IPv6AcceptRA', [metric6])] : []),
   ]
+}
+
+function dynamicMetric(
+  { interfaces }: Carry,
+  wanted: CarryRoute['family'],
+  metric: number | undefined,
+): number {
+  const competes = interfaces.some(({ routes }) =>
+    routes.some(({ family, destination }) => family === wanted && destination === 'default'),
+  )
+  const known = Math.max(1, metric ?? DYNAMIC_METRIC)
+  return competes ? known : Math.min(known, BELOW_NETWORKD)
 }
 
 /** RFC 4361: 255, four bytes of IAID, then the DUID. */

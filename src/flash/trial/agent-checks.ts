@@ -1,8 +1,9 @@
 /**
  * Shell text: does the new system answer as the old one did?
  *
- * 1. Every address of the carry is up, each gateway answers (ping, else ARP or neighbour
- *    discovery: some gateways never answer pings), and sshd shows a host key of before.
+ * 1. Every address of the carry is up, a default route is there, each gateway answers (ping, else
+ *    ARP or neighbour discovery: some gateways never answer pings), and sshd shows a host key of
+ *    before.
  * 2. What is missing is added to REASONS, in words; empty means that all is well.
  *
  * Only what dash and busybox ash both have. Not promised: that an operator's network reaches the
@@ -71,8 +72,17 @@ answers_somewhere() {
   return 1
 }
 
+# A gateway that answers is of no use to who has no route by way of it.
+has_default_route() {
+  case $1 in
+    *:*) ip -6 route show 2>/dev/null ;;
+    *) ip -4 route show 2>/dev/null ;;
+  esac | grep -q '^default'
+}
+
 check_gateways() {
   for gateway in $GATEWAYS; do
+    has_default_route "$gateway" || fail "no default route leads to the gateway $gateway"
     answers_somewhere "$gateway" || fail "gateway $gateway does not answer"
   done
 }

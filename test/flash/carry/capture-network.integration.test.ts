@@ -141,6 +141,7 @@ describe.skipIf(!asRoot)('as root, in a network namespace', () => {
     await cable.onHost('link set eno1 up')
     await cable.onHost('address add 192.0.2.10/24 dev eno1')
     await cable.onRouter('address add fe80::1/64 dev lan')
+    await cable.onHost('-6 route add default via fe80::1 dev eno1')
     const reach = { gateways: ['fe80::1'], addresses: ['192.0.2.10'] }
     const gateAt = async (mac: string) => {
       const path = join(scratch.path, 'carry.json')
@@ -161,12 +162,27 @@ describe.skipIf(!asRoot)('as root, in a network namespace', () => {
     expect(await inNamespace(cable.host, 'reachable', path, '0')).toEqual({
       code: 'network',
       message: expect.stringMatching(
-        /: 2001:db8::10 is on no interface, 192\.0\.2\.1 does not answer$/,
+        /: 2001:db8::10 is on no interface, there is no default route for IPv4, 192\.0\.2\.1 does/,
       ),
     })
     const opened = inNamespace(cable.host, 'reachable', path, '60')
     await cable.onHost(`address add 2001:db8::10/64 dev ${NIC}`)
     await cable.onRouter('address add 192.0.2.1/24 dev lan')
+    await cable.onHost(`route add default via 192.0.2.1 dev ${NIC}`)
     expect(await opened).toBe('reachable')
+  })
+
+  test('the gate is closed where the gateway answers and no route leads to it', async () => {
+    await using cable = await makeCable()
+    await using scratch = await makeScratch('gate')
+    const path = join(scratch.path, 'carry.json')
+    const reach = { gateways: ['192.0.2.1'], addresses: ['192.0.2.10'] }
+    await writeFile(path, JSON.stringify(staticCarry({ reach })))
+    await cable.onHost(`address add 192.0.2.10/24 dev ${NIC}`)
+    await cable.onRouter('address add 192.0.2.1/24 dev lan')
+    expect(await inNamespace(cable.host, 'reachable', path, '5')).toEqual({
+      code: 'network',
+      message: 'reaching what the host reached: there is no default route for IPv4',
+    })
   })
 })

@@ -116,6 +116,60 @@ test('a lease file that outlived its lease makes nothing dynamic', () => {
   expect(found).toMatchObject({ dhcp4: false, addresses: [{ cidr: '192.0.2.10/24' }] })
 })
 
+test('a lease file that outlived its lease takes no default route away', () => {
+  const leases = { ens3: { routers: ['192.0.2.1'] } }
+  const routes4 = [route('default', { gateway: '192.0.2.1' })]
+  const found = only(factsOf({ leases, routes4 }))
+  expect(found).toMatchObject({ dhcp4: false, routes: [{ gateway: '192.0.2.1' }] })
+  expect(found).not.toHaveProperty('dhcp4NoGateway')
+})
+
+test('two leased interfaces keep who of them leads out', () => {
+  const [first, second, third] = carriedInterfaces(
+    factsOf({
+      links: ['ens3', 'ens4', 'ens5'].map((ifname, place) =>
+        link({ ifname, ifindex: 2 + place, address: `52:54:00:00:00:0${place}` }),
+      ),
+      addresses: {
+        ens3: [address4('10.0.2.15', { dynamic: true })],
+        ens4: [address4('10.0.3.15', { dynamic: true })],
+        ens5: [address4('10.0.4.15', { dynamic: true })],
+      },
+      routes4: [
+        route('default', { gateway: '10.0.2.2', protocol: 'dhcp', metric: 200 }),
+        route('default', { gateway: '10.0.3.2', protocol: 'dhcp', metric: 100, dev: 'ens4' }),
+      ],
+      routes6: [
+        route('default', { gateway: 'fe80::2', protocol: 'ra', metric: 1_024, dev: 'ens5' }),
+      ],
+      macOrigins: {},
+    }),
+  )
+  expect(first).toMatchObject({ dhcp4Metric: 200 })
+  expect(second).toMatchObject({ dhcp4Metric: 100 })
+  expect(third).toMatchObject({ dhcp4NoGateway: true, advertisedMetric: 1_024 })
+  expect([first, second].every((one) => one?.dhcp4NoGateway === undefined)).toBe(true)
+})
+
+test('a default route of dhclient has no metric, which is the strongest', () => {
+  const leases = { ens3: { routers: ['192.0.2.1'] } }
+  const addresses = { ens3: [address4('192.0.2.10', { dynamic: true })] }
+  const routes4 = [route('default', { gateway: '192.0.2.1', protocol: 'boot' })]
+  expect(only(factsOf({ leases, addresses, routes4 }))).toMatchObject({
+    dhcp4: true,
+    dhcp4Metric: 0,
+    routes: [],
+  })
+})
+
+test('a deprecated address stays one', () => {
+  const addresses = { ens3: [address4('192.0.2.10'), address4('192.0.2.9', { deprecated: true })] }
+  expect(only(factsOf({ addresses }))?.addresses).toEqual([
+    { family: 'inet', cidr: '192.0.2.10/24' },
+    { family: 'inet', cidr: '192.0.2.9/24', isDeprecated: true },
+  ])
+})
+
 test.each([
   ['flag of the kernel', route('default', { gateway: '192.0.2.1', flags: ['onlink'] }), true],
   ['outside of every prefix', route('default', { gateway: '203.0.113.1' }), true],

@@ -176,6 +176,38 @@ test('DHCPv6 without advertisements asks by itself', () => {
   expect(file?.text).toContain('WithoutRA=solicit\n')
 })
 
+test.each([
+  ['none known', {}, 512],
+  ['the strongest', { dhcp4Metric: 0 }, 1],
+  ['one of the administrator', { dhcp4Metric: 100 }, 100],
+  ["networkd's own", { dhcp4Metric: 1_024 }, 1_023],
+  ['beside a static one', { dhcp4Metric: 1_024, hasStatic: true }, 1_024],
+])('networkd: metric of a leased default route, %s', (_, given, metric) => {
+  const { hasStatic = false, ...more } = { hasStatic: false, ...given }
+  const one = staticInterface({ dhcp4: true, routes: [], ...more })
+  const other = staticInterface({ mac: '52:54:00:00:00:03' })
+  const carry = staticCarry({ interfaces: hasStatic ? [one, other] : [one] })
+  expect(renderNetworkd(carry)[0]?.text).toContain(`\nRouteMetric=${metric}\n`)
+})
+
+test('a lease without a default route, and a deprecated address', () => {
+  const addresses = [
+    { family: 'inet' as const, cidr: '192.0.2.9/24', isDeprecated: true as const },
+    { family: 'inet6' as const, cidr: '2001:db8::9/64', isDeprecated: true as const },
+  ]
+  const one = staticInterface({ dhcp4: true, dhcp4NoGateway: true, addresses, routes: [] })
+  const carry = staticCarry({ interfaces: [one] })
+  const networkd = renderNetworkd(carry)[0]?.text ?? ''
+  expect(networkd).toContain('UseGateway=no\n')
+  expect(networkd).toContain('Address=192.0.2.9/24\nPreferredLifetime=0\n')
+  const ifupdown = renderIfupdown(carry)[0]?.text ?? ''
+  expect(ifupdown).toContain('inet dhcp\n    up ip -4 route del default dev $IFACE || true\n')
+  expect(ifupdown).toContain('accept_ra 0\n    preferred-lifetime 0\n')
+  const metric = staticInterface({ dhcp4: true, dhcp4Metric: 100, addresses: [], routes: [] })
+  const text = renderIfupdown(staticCarry({ interfaces: [metric] }))[0]?.text
+  expect(text).toContain('inet dhcp\n    metric 100\n')
+})
+
 test('name servers of the host go to the interface with the default route', () => {
   const inner = staticInterface({ mac: '52:54:00:00:00:03', routes: [] })
   const texts = renderNetworkd(staticCarry({ interfaces: [inner, staticInterface()] }))

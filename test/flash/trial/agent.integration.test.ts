@@ -141,6 +141,7 @@ describe.each(shells)('needs root: in $shell', ({ shell, isThere }) => {
     const log = await host.withStore((store) => readFile(join(store, 'trial.log'), 'utf8'))
     expect(log).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ /)
     expect(log).toContain('gateway 10.9.9.1 does not answer')
+    expect(log).not.toContain('no default route')
     expect(log).toContain('no sshd answers at port 22')
     expect(log).not.toContain('is not up')
     expect(await host.reboots()).toBe('systemctl reboot\nreboot -f -n\n')
@@ -217,6 +218,14 @@ describe.each(shells)('needs root: in $shell', ({ shell, isThere }) => {
     expect(log.slice(21)).toBe('nobody ran osflash-confirm within 0 seconds\n')
     expect(await host.reboots()).toContain('systemctl reboot\n')
     expect((await host.sector0()).subarray(0, 440)).toEqual(GUARD_CODE)
+  })
+
+  test.skipIf(!canSsh)('needs sshd: a gateway that no route leads to is not enough', async () => {
+    await using host = await makeTrialHost({ shell, plan: confirmBy('auto'), sshd: 'old key' })
+    const { status, stdout } = await host.script('-c', `ip route del default; ${AGENT} run`)
+    expect({ status, stdout }).toMatchObject({ status: 1 })
+    const log = await host.withStore((store) => readFile(join(store, 'trial.log'), 'utf8'))
+    expect(log.slice(21)).toBe(`no default route leads to the gateway ${GATEWAY}\n`)
   })
 
   test.skipIf(!canSsh)('needs sshd: another host key is not confirmed', async () => {

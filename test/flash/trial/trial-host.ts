@@ -265,6 +265,7 @@ ip link set lo up
 ip link add name host0 type veth peer name other0
 ip addr add ${ADDRESS}/24 dev host0
 ip link set host0 up
+ip route add default via ${GATEWAY} dev host0
 unshare --net sleep 600 &
 until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
 ip link set other0 netns $!
