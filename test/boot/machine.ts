@@ -151,6 +151,13 @@ export class Machine implements AsyncDisposable {
     throw new Error(`no SSH within ${timeoutSeconds} s; the serial log ends with:\n${end}`)
   }
 
+  /** The guest stands still while `work` looks at its disks, without what was not flushed. */
+  async standingStill(work: () => Promise<void>): Promise<void> {
+    await this.#qemu?.qmp.execute('stop')
+    await work()
+    await this.#qemu?.qmp.execute('cont')
+  }
+
   /** Presses the reset button. */
   async reset(): Promise<void> {
     await this.#qemu?.qmp.execute('system_reset')

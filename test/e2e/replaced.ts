@@ -32,7 +32,7 @@ interface Replaced {
   readonly images: Options
 }
 
-/** Switches the machine off to look at its disks. */
+/** The machine is on, before and after. */
 export async function expectReplaced({ host, takeover, images }: Replaced): Promise<void> {
   const { before, during, after } = takeover
   expect(during).toMatchObject({ hostname: before.hostname, hostKeys: before.hostKeys })
@@ -45,10 +45,12 @@ export async function expectReplaced({ host, takeover, images }: Replaced): Prom
   const root = (await host.ssh('findmnt -no SOURCE /; df --output=size -B1M / | tail -n 1')).trim()
   expect(root).toMatch(/^\/dev\/vd[ab]3\n\s*5\d{3}$/)
   expect((await host.ssh('systemctl --failed --plain --no-legend')).trim()).toBe('')
-  await host.powerOff()
-  await expectTargetDisk(host, String(images.target))
-  await expectNothingOld(host)
-  await expectNoSecrets(host, takeover.sessionKey)
+  await host.ssh('sync')
+  await host.machine.standingStill(async () => {
+    await expectTargetDisk(host, String(images.target))
+    await expectNothingOld(host)
+    await expectNoSecrets(host, takeover.sessionKey)
+  })
 }
 
 /** The head and the end of the disk are those of the image, to the byte. */
