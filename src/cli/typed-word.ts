@@ -2,10 +2,14 @@
  * Asks the operator to type a word before something is lost for ever.
  *
  * 1. The question goes to the terminal itself, so that redirected streams do not matter.
- * 2. Anything but the word cancels. Without a terminal it is a usage error that names `--yes`.
+ * 2. Anything but the word cancels, the end of the terminal too. Without a terminal it is a usage
+ *    error that names `--yes`.
+ * 3. Nothing goes on reading afterwards: a read of a terminal that waits in libuv's threads, as
+ *    that of a file's stream does, keeps the program from ending and takes the next line typed.
  */
-import { createReadStream, createWriteStream, openSync } from 'node:fs'
-import { createInterface } from 'node:readline/promises'
+import { openSync, writeSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { ReadStream } from 'node:tty'
 import { cancelled, OsflashError, throwIfCancelled } from '../errors.ts'
 
 export interface TypedWord {
@@ -18,22 +22,29 @@ export interface TypedWord {
 /** @throws OsflashError `usage` without a terminal, `cancelled` for another word or a signal */
 export async function askTyped({ question, word, signal }: TypedWord): Promise<void> {
   throwIfCancelled(signal)
-  const [input, output] = openTerminal()
-  const lines = createInterface({ input, output })
+  const { terminal, descriptor } = openTerminal()
+  const { promise: answer, resolve, reject } = Promise.withResolvers<string>()
+  const stop = (): void => reject(cancelled())
+  // Without an output the terminal itself edits the line, and makes a signal of Ctrl-C.
+  const lines = createInterface({ input: terminal })
+  lines.once('line', resolve)
+  lines.once('close', stop)
+  terminal.once('error', stop)
+  signal.addEventListener('abort', stop)
   try {
-    const typed = await lines.question(question, { signal }).catch(() => undefined)
-    if (typed?.trim() !== word) throw cancelled()
+    writeSync(descriptor, question)
+    if ((await answer).trim() !== word) throw cancelled()
   } finally {
+    signal.removeEventListener('abort', stop)
     lines.close()
-    input.destroy()
-    output.destroy()
+    terminal.destroy()
   }
 }
 
-function openTerminal() {
+function openTerminal(): { readonly terminal: ReadStream; readonly descriptor: number } {
   try {
-    const [reading, writing] = [openSync('/dev/tty', 'r'), openSync('/dev/tty', 'w')]
-    return [createReadStream('', { fd: reading }), createWriteStream('', { fd: writing })] as const
+    const descriptor = openSync('/dev/tty', 'r+')
+    return { terminal: new ReadStream(descriptor), descriptor }
   } catch (cause) {
     throw new OsflashError('usage', 'asking for the word: there is no terminal', {
       cause,

@@ -3,9 +3,9 @@
 import { join } from 'node:path'
 import { execa } from 'execa'
 import fc from 'fast-check'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { TypedLine } from '../../src/cli/ask.ts'
-import { run } from '../../src/system/run.ts'
+import { hasScript, onTerminal as startOnTerminal } from './terminal.ts'
 
 const module = join(import.meta.dirname, '../../src/cli/ask.ts')
 
@@ -20,34 +20,8 @@ await askSecret('passphrase (' + process.pid + '): ', stop.signal).then(
   (error) => tell({ code: error.code, hints: error.hints }),
 )`
 
-const hasScript = await run(['sh', '-c', 'command -v script'], { statuses: [0, 1, 127] }).then(
-  ({ status }) => status === 0,
-)
-
-/** Starts the program on a terminal of its own; `type` sends keys, once the question stands. */
-async function onTerminal(redirect = '') {
-  const node = `"$NODE" --input-type=module -e "$PROGRAM" ${redirect}`
-  const child = execa('script', ['-qec', node, '/dev/null'], {
-    reject: false,
-    env: { NODE: process.execPath, PROGRAM, SHELL: '/bin/sh' },
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  let shown = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    shown += chunk.toString()
-  })
-  await expect.poll(() => shown, { timeout: 20_000 }).toContain('passphrase (')
-  const pid = Number(/passphrase \((\d+)\)/.exec(shown)?.[1])
-  return {
-    pid,
-    type: (keys: string) => void child.stdin.write(keys),
-    ended: async () => {
-      await expect.poll(() => shown, { timeout: 20_000 }).toContain('>')
-      await child
-      return { shown, outcome: JSON.parse(/<(.*)>/.exec(shown)?.[1] ?? 'null') }
-    },
-  }
-}
+const onTerminal = (redirect = '') =>
+  startOnTerminal({ program: PROGRAM, asks: /passphrase \((\d+)\)/, redirect })
 
 test.runIf(hasScript)('what is typed is the answer, and is not shown', async () => {
   const { type, ended } = await onTerminal()
