@@ -13,7 +13,7 @@ import { firstOsBoot } from '../../flash/boot/first-os.ts'
 import { makeNotifier } from '../../flash/notify.ts'
 import { type FlashPlan, planBytes, planDigest } from '../../flash/plan/plan.ts'
 import { makePlan, type Preflight } from '../../flash/plan/preflight.ts'
-import { armRescue } from '../../flash/stage/arm.ts'
+import { armRescue, throwIfCancelledArmed } from '../../flash/stage/arm.ts'
 import { fillStage } from '../../flash/stage/stage.ts'
 import { run } from '../../system/run.ts'
 import { formatDuration } from '../../units.ts'
@@ -40,6 +40,7 @@ export async function apply(options: ApplyVerbOptions, context: VerbContext): Pr
   await stageAndArm(preflight, { check: input.check, trust: await trustFilesOf(trust), context })
   const seconds = Math.round((performance.now() - startMs) / 1000)
   const reboots = options.reboot !== false
+  if (reboots) throwIfCancelledArmed(context.signal)
   tell(context, { plan, seconds, reboots })
   if (reboots) await run(['systemctl', 'reboot'])
 }
@@ -69,7 +70,7 @@ async function stageAndArm(preflight: Preflight, staging: Staging): Promise<void
   })
   const { store, journal } = staged
   if (journal.current !== undefined) await notify(journal.current)
-  await armRescue({ store: store.path, journal, boot: await firstOsBoot(plan) })
+  await armRescue({ store: store.path, journal, boot: await firstOsBoot(plan), signal })
   if (journal.current !== undefined) await notify(journal.current)
 }
 

@@ -6,10 +6,12 @@
  *    first.
  * 2. The boot method arms and reads back.
  * 3. The journal says `armed`. A cut before that is no harm: the rescue takes `staged` as well.
+ *
+ * Cancelled until 2 begins; what is armed stays so until `osflash abort`.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ioError } from '../../errors.ts'
+import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
 import { readBackup } from '../arm-backup.ts'
 import type { FirstOsBoot } from '../boot/method.ts'
 import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
@@ -23,10 +25,15 @@ export interface Arming {
   readonly boot: FirstOsBoot
   /** Root of the system; other than `/` only in tests. */
   readonly root?: string
+  readonly signal?: AbortSignal
 }
 
-/** @throws OsflashError `refused`, `io`, `readback`; `osflash abort` undoes what was done */
-export async function armRescue({ store, journal, boot, root = '/' }: Arming): Promise<void> {
+/**
+ * @throws OsflashError `cancelled` with nothing armed; `refused`, `io`, `readback`: `osflash abort`
+ *   undoes what was done
+ */
+export async function armRescue(arming: Arming): Promise<void> {
+  const { store, journal, boot, root = '/', signal } = arming
   // Orders of an earlier try are not for this one.
   for (const name of [STORE.go, STORE.hold, STORE.intent]) await removeFileSafely(join(store, name))
   const path = join(store, STORE.armBackup)
@@ -37,8 +44,20 @@ export async function armRescue({ store, journal, boot, root = '/' }: Arming): P
   const text = `${JSON.stringify(await boot.backup())}\n`
   await writeFileSafely(join(root, FIRST_OS.plan), await readStoredPlan(store), 0o600)
   for (const place of [copy, path]) await writeFileSafely(place, text, 0o600)
+  throwIfCancelled(signal)
   await boot.arm()
   await journal.write({ state: 'armed' })
+}
+
+/**
+ * Call before the reboot: an operator may have changed his mind when all was armed.
+ * @throws OsflashError `cancelled`, which says how the host would boot
+ */
+export function throwIfCancelledArmed(signal: AbortSignal): void {
+  if (!signal.aborted) return
+  throw new OsflashError('cancelled', 'cancelled: not rebooted, but the next boot is the rescue', {
+    hints: ['osflash abort undoes it', 'systemctl reboot goes on'],
+  })
 }
 
 function readStoredPlan(store: string): Promise<Buffer> {

@@ -7,7 +7,7 @@ import { biosFirstOsBoot } from '../../../src/flash/boot/bios-first-os.ts'
 import type { FirstOsBoot } from '../../../src/flash/boot/method.ts'
 import { createJournal } from '../../../src/flash/journal.ts'
 import { FIRST_OS, STORE } from '../../../src/flash/places.ts'
-import { armRescue } from '../../../src/flash/stage/arm.ts'
+import { armRescue, throwIfCancelledArmed } from '../../../src/flash/stage/arm.ts'
 import { emptyGrubEnvironment } from '../../../src/format/grub-environment.ts'
 import { makeScratch } from '../../../src/system/scratch.ts'
 import { DEBIAN_GRUB_CFG } from '../boot/grub-cfg.ts'
@@ -66,6 +66,27 @@ it('changes nothing before the backup is durable', async () => {
   await expect(armRescue({ store, journal, boot: dead, root })).rejects.toThrow('no backup')
   expect(await snapshot(grub)).toEqual(before)
   expect(journal.current?.state).toBe('staged')
+})
+
+it('arms nothing once it was cancelled', async () => {
+  const { grub, store, boot, journal, root } = await host()
+  const before = await snapshot(grub)
+  const signal = AbortSignal.abort()
+  const arming = armRescue({ store, journal, boot, root, signal })
+  await expect(arming).rejects.toMatchObject({ code: 'cancelled' })
+  expect(await snapshot(grub)).toEqual(before)
+  expect(journal.current?.state).toBe('staged')
+})
+
+it('does not reboot once it was cancelled, and says what the next boot is', () => {
+  expect(() => throwIfCancelledArmed(new AbortController().signal)).not.toThrow()
+  expect(() => throwIfCancelledArmed(AbortSignal.abort())).toThrow(
+    expect.objectContaining({
+      code: 'cancelled',
+      message: expect.stringContaining('the next boot is the rescue'),
+      hints: expect.arrayContaining([expect.stringContaining('osflash abort')]),
+    }),
+  )
 })
 
 it('keeps what stood there before the first of several armings', async () => {
