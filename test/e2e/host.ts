@@ -42,7 +42,6 @@ export interface HostOptions {
   /** Copies of these instead of a fresh first OS and a blank stage. */
   readonly from?: string
   readonly watchdog?: boolean
-  readonly stageBytes?: number
   /** Record every write, so that a power cut can lose those that were not flushed. */
   readonly recordWrites?: boolean
 }
@@ -82,10 +81,10 @@ export class Host implements AsyncDisposable {
     await rm(folder, { recursive: true, force: true })
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const host = new Host(options, folder, await testKeys())
-    const { from, stageBytes = STAGE_BYTES } = options
+    const { from } = options
     if (from === undefined) {
       await copyDisk(await firstDisk(options.variant), host.diskPath)
-      await blankDisk(host.stagePath, stageBytes)
+      await blankDisk(host.stagePath, STAGE_BYTES)
     } else {
       for (const name of MACHINE_FILES) {
         await copyDisk(join(from, name), join(folder, name)).catch((cause: unknown) => {

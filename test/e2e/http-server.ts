@@ -2,7 +2,8 @@
  * Serves files of this machine to guests, with ranges, as any web server does.
  *
  * 1. It listens on the loopback; QEMU's guests reach it as 10.0.2.2.
- * 2. `truncate` ends the connection in the middle of a file, as a broken line does.
+ * 2. `breakOnce` ends one connection in the middle of a file, as a broken line does.
+ * 3. What is posted is kept, whatever its address.
  */
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
@@ -17,7 +18,7 @@ export class FileServer implements AsyncDisposable {
   /** `METHOD /NAME RANGE STATUS` of every request. */
   readonly requests: string[] = []
   readonly #files = new Map<string, string>()
-  readonly #limits = new Map<string, number>()
+  readonly #breaks = new Map<string, number>()
   readonly #bodies: string[] = []
   readonly #server: Server
   readonly #port: number
@@ -49,9 +50,14 @@ export class FileServer implements AsyncDisposable {
     return `http://${GUEST_SEES}:${this.#port}/${name}`
   }
 
-  /** From now on `name` ends after so many bytes, although more were announced. */
-  truncate(name: string, bytes: number): void {
-    this.#limits.set(name, bytes)
+  /** The first answer that holds this byte of `name` ends before it. */
+  breakOnce(name: string, byte: number): void {
+    this.#breaks.set(name, byte)
+  }
+
+  /** Whether a connection is still to be broken. */
+  get isUnbroken(): boolean {
+    return this.#breaks.size > 0
   }
 
   /** What was posted, in order. */
@@ -103,15 +109,13 @@ export class FileServer implements AsyncDisposable {
       response.end()
       return
     }
-    const limit = this.#limits.get(name) ?? size
-    if (last < limit) {
+    const end = this.#breaks.get(name)
+    if (end === undefined || end <= start || end > last) {
       await pipeline(createReadStream(path, { start, end: last }), response)
       return
     }
-    if (start < limit) {
-      const part = createReadStream(path, { start, end: limit - 1 })
-      await pipeline(part, response, { end: false })
-    }
+    this.#breaks.delete(name)
+    await pipeline(createReadStream(path, { start, end: end - 1 }), response, { end: false })
     response.destroy()
   }
 

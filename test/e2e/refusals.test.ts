@@ -54,7 +54,7 @@ const REFUSALS: readonly Refusal[] = [
     says: /runs from/,
   },
   { what: 'data of others', options: { 'wipe-data': null }, says: /holds .*decoy/ },
-  { what: 'a stage too small', options: { stage: SERIAL.other }, says: /stage/ },
+  { what: 'a stage too small', options: { stage: SERIAL.other }, says: /the rescue alone needs/ },
   {
     what: 'a disk too small',
     target: { name: 'large', set: ['disk.size=8GiB'] },

@@ -35,7 +35,12 @@ interface Replaced {
 /** The machine is on, before and after. */
 export async function expectReplaced({ host, takeover, images }: Replaced): Promise<void> {
   const { before, during, after } = takeover
-  expect(during).toMatchObject({ hostname: before.hostname, hostKeys: before.hostKeys })
+  const { hostname, hostKeys, rootKeys, rootPassword } = before
+  expect({ rootKeys, rootPassword }).toEqual({
+    rootKeys: host.keys.loginPublic,
+    rootPassword: expect.stringMatching(/^\$6\$/),
+  })
+  expect(during).toMatchObject({ hostname, hostKeys, rootKeys, rootPassword })
   expect(after).toEqual({
     ...before,
     release: 'debian 13',

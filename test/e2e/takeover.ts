@@ -131,6 +131,8 @@ export interface Identity {
   /** Public host keys, one a line, without comments. */
   readonly hostKeys: string
   readonly rootKeys: string
+  /** Hash of root's password. */
+  readonly rootPassword: string
   /** Under UEFI: what the firmware tries, in order. */
   readonly bootEntries: readonly string[]
 }
@@ -144,6 +146,7 @@ async function identity(host: Host): Promise<Identity> {
     route: await ask("ip -4 route show default | awk '{print $3}'"),
     hostKeys: await ask("cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f1,2 | sort"),
     rootKeys: await ask('cat /root/.ssh/authorized_keys'),
+    rootPassword: await ask('getent shadow root | cut -d: -f2'),
     bootEntries: await bootOrder(host),
   }
 }
