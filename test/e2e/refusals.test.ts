@@ -5,7 +5,7 @@ import { blankDisk } from './first-os.ts'
 import { SERIAL } from './host.ts'
 import { image, imageFileName, type Variant } from './images.ts'
 import { commandLine, type Options, STRANGER, STRANGERS_KEY } from './operator.ts'
-import { beginWith, bootFirstOs } from './takeover.ts'
+import { type Began, beginWith, bootFirstOs } from './takeover.ts'
 import { bootConfiguration, digestOfDisk, digestOutsideRoot } from './untouched.ts'
 
 interface Refusal {
@@ -25,6 +25,8 @@ interface Refusal {
   readonly says: RegExp
 }
 
+/** Two machines at once on two processors. */
+const SLOW = { timeout: 20 * 60_000 } as const
 const AWAY = '/root/away'
 const KEYS_FILE = '/root/.ssh/authorized_keys'
 const GRUB = '/boot/grub/grub.cfg'
@@ -132,23 +134,74 @@ const REFUSALS: readonly Refusal[] = [
   },
 ]
 
-test('each refusal: its status, one line, and nothing changed', async () => {
-  await using began = await beginWith({ name: 'refusals', firmware: 'bios' })
-  const { host, server, images } = began
+/** Under UEFI: what BIOS has not. */
+const UEFI_REFUSALS: readonly Refusal[] = [
+  {
+    what: 'variables of the firmware that cannot be written',
+    before: 'mount -o remount,ro /sys/firmware/efi/efivars',
+    after: 'mount -o remount,rw /sys/firmware/efi/efivars',
+    says: /checking the firmware: .*read-only/,
+  },
+  {
+    what: 'an image for other firmware',
+    target: { name: 'bios', set: ['firmware=[bios]'] },
+    says: /boots under bios/,
+  },
+]
+
+/** Only the unpacked rescue shows that it would see no network here. */
+const BLIND: Variant = {
+  name: 'blind',
+  scripts: [
+    'rm /usr/lib/modules/*/kernel/drivers/net/virtio_net.ko*; depmod -a $(ls /lib/modules)',
+  ],
+}
+
+test.concurrent('BIOS: each refusal: its status, one line, and nothing changed', SLOW, async () => {
+  await using began = await beginWith({ name: 'refusals-bios', firmware: 'bios' })
+  const { host } = began
   for (const [place, serial] of [SERIAL.other, TWIN, TWIN].entries()) {
     const path = `${host.folder}/small-${place}.img`
     await blankDisk(path, GIB / 2)
     host.disks = [...host.disks, { path, serial, bootIndex: place + 3 }]
   }
   await bootFirstOs(began)
+  await expectRefused(began, REFUSALS)
+})
+
+test.concurrent(
+  'UEFI: each refusal, then a rescue without a driver of the host',
+  SLOW,
+  async () => {
+    await using began = await beginWith({ name: 'refusals-uefi', firmware: 'uefi' })
+    const { host, server } = began
+    await bootFirstOs(began)
+    await expectRefused(began, UEFI_REFUSALS)
+    const before = await bootConfiguration(host)
+    const disk = await digestOutsideRoot(host.diskPath)
+    const blind = await image('rescue', BLIND)
+    const rescue = { rescue: server.offer(blind, imageFileName(blind)) }
+    const { status, stderr } = await host.outcome(applyWith(began, rescue))
+    expect(stderr).toMatch(/^osflash: error: .*lacks the kernel modules.* virtio_net/m)
+    expect(status).toBe(3)
+    expect(await bootConfiguration(host)).toBe(before)
+    expect(await digestOutsideRoot(host.diskPath)).toBe(disk)
+  },
+)
+
+const applyWith = ({ images }: Began, ...layers: readonly Options[]): string =>
+  commandLine('apply', { yes: '', 'no-reboot': '' }, images, ...layers)
+
+/** The host is as it was behind all of them. */
+async function expectRefused(began: Began, refusals: readonly Refusal[]): Promise<void> {
+  const { host, images } = began
   const before = await bootConfiguration(host)
   const disk = await digestOutsideRoot(host.diskPath)
   const stage = await digestOfDisk(host.stagePath)
-  for (const refusal of REFUSALS) {
+  for (const refusal of refusals) {
     const { what, options = {}, status = 3, says } = refusal
-    const own = await targetOf(refusal)
+    const command = applyWith(began, await targetOf(began, refusal), options)
     const waiting = commandLine('apply', { 'no-reboot': '' }, images)
-    const command = commandLine('apply', { yes: '', 'no-reboot': '' }, images, own, options)
     const before = refusal.isSecond ? otherApply(waiting) : (refusal.before ?? ':')
     const after = refusal.isSecond ? END_OTHER : (refusal.after ?? ':')
     const undone = `${before}; ${command}; status=$?; ${after}`
@@ -164,19 +217,22 @@ test('each refusal: its status, one line, and nothing changed', async () => {
   expect(await bootConfiguration(host)).toBe(before)
   expect(await digestOutsideRoot(host.diskPath)).toBe(disk)
   expect(await digestOfDisk(host.stagePath)).toBe(stage)
+}
 
-  async function targetOf({ target, isTruncated }: Refusal): Promise<Options> {
-    if (isTruncated) return { target: server.offer(await half(), 'half.osimg') }
-    if (target === undefined) return {}
-    const path = await image('target-debian-13', target)
-    return { target: server.offer(path, imageFileName(path)) }
-  }
+async function targetOf(
+  { host, server }: Began,
+  { target, isTruncated }: Refusal,
+): Promise<Options> {
+  if (isTruncated) return { target: server.offer(await halfIn(host.folder), 'half.osimg') }
+  if (target === undefined) return {}
+  const path = await image('target-debian-13', target)
+  return { target: server.offer(path, imageFileName(path)) }
+}
 
-  async function half(): Promise<string> {
-    const path = `${host.folder}/half.osimg`
-    const whole = await image('target-debian-13')
-    await copyFile(whole, path)
-    await truncate(path, Math.floor((await stat(whole)).size / 2))
-    return path
-  }
-})
+async function halfIn(folder: string): Promise<string> {
+  const path = `${folder}/half.osimg`
+  const whole = await image('target-debian-13')
+  await copyFile(whole, path)
+  await truncate(path, Math.floor((await stat(whole)).size / 2))
+  return path
+}

@@ -290,10 +290,19 @@ export async function removeRescueEntry(options: UefiFirstOsOptions): Promise<vo
 
 /**
  * Whether this firmware can be told what to start; for preflight. Leaves nothing.
- * @throws OsflashError `refused` (Secure Boot, no efivarfs), `io`, `readback`
+ * @throws OsflashError `refused`: Secure Boot, variables that are not there, not written, not kept
  */
-export async function checkFirmware(folder?: string): Promise<void> {
-  const variables = efiVariables(folder)
+export function checkFirmware(folder?: string): Promise<void> {
+  return tryVariables(efiVariables(folder)).catch((cause: unknown) => {
+    if (!(cause instanceof OsflashError) || cause.code === 'refused') throw cause
+    throw new OsflashError('refused', `checking the firmware: ${cause.message}`, {
+      cause,
+      hints: [...cause.hints, "efivarfs must be mounted read-write at the firmware's variables"],
+    })
+  })
+}
+
+async function tryVariables(variables: EfiVariables): Promise<void> {
   if ((await variables.list()).length === 0) {
     throw new OsflashError('refused', 'checking the firmware: its variables cannot be seen', {
       hints: ['mount -t efivarfs efivarfs /sys/firmware/efi/efivars'],

@@ -251,7 +251,21 @@ test('Secure Boot, and firmware that cannot be seen, are refused', async () => {
   await checkFirmware(off.folder)
   const none = await uefiHost({})
   await expect(checkFirmware(none.folder)).rejects.toThrow('its variables cannot be seen')
-  await expect(checkFirmware(join(one.folder, 'none'))).rejects.toMatchObject({ code: 'io' })
+  await expect(checkFirmware(join(one.folder, 'none'))).rejects.toMatchObject({ code: 'refused' })
+})
+
+test.skipIf(process.getuid?.() !== 0)('needs root: variables that take nothing', async () => {
+  const one = await uefiHost()
+  await run(['mount', '--bind', one.folder, one.folder])
+  try {
+    await run(['mount', '-o', 'remount,bind,ro', one.folder])
+    await expect(checkFirmware(one.folder)).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringMatching(/^checking the firmware: chang.*read-only/),
+    })
+  } finally {
+    await run(['umount', one.folder])
+  }
 })
 
 test('a variable that gets shorter has no tail, and the same is not written again', async () => {
