@@ -207,7 +207,12 @@ export class Machine implements AsyncDisposable {
         if (this.#qemu?.child === child) this.#isOff = true
       })
       const take = (event: QmpEvent) => this.#take(event)
-      const qmp = await Qmp.connect(qmpSocket(this.#options), take, isThere)
+      const connecting = Qmp.connect(qmpSocket(this.#options), take, isThere)
+      const qmp = await connecting.catch((error: unknown) => {
+        // Nobody else knows it yet.
+        child.kill('SIGKILL')
+        throw error
+      })
       this.#qemu = { child, qmp, isThere }
       if (!isThere()) this.#isOff = true
     } finally {

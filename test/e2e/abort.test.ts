@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { armedHost, armHost } from './armed.ts'
 import { DECOYS } from './first-os.ts'
 import { commandLine, osflash, PROGRAM, status, waitForState } from './operator.ts'
+import { expectBlankStage } from './replaced.ts'
 import { beginWith, bootFirstOs, LIMIT } from './takeover.ts'
 import { bootConfiguration, digestOutsideRoot } from './untouched.ts'
 
@@ -21,6 +22,8 @@ test.concurrent.for(['bios', 'uefi'] as const)(
     expect(aborted, aborted.stderr).toMatchObject({ status: 0 })
     expect(await bootConfiguration(host)).toBe(configuration)
     expect(await host.ssh(commandLine('plan', images, { json: '' }))).toBe(plan)
+    await host.ssh('sync')
+    await host.machine.standingStill(() => expectBlankStage(host))
     const { bootId = '' } = (await host.look()) ?? {}
     await host.ssh('systemctl reboot')
     await host.waitFor('first-os', { seconds: LIMIT.boot, notBoot: bootId })
@@ -53,6 +56,7 @@ test.concurrent.for(['bios', 'uefi'] as const)(
     const aborted = await osflash(host, 'abort')
     expect(aborted, aborted.stderr).toMatchObject({ status: 0 })
     await host.powerOff()
+    await expectBlankStage(host)
     expect(await digestOutsideRoot(host.diskPath)).toBe(disk)
   },
 )

@@ -11,13 +11,7 @@ const DESCRIPTION_AT = EFIVARFS_HEAD_BYTES + 6
 
 /** Descriptions of the boot entries in the order of BootOrder; empty under BIOS. */
 export async function bootOrder(host: Host): Promise<readonly string[]> {
-  const printed = await host.ssh(`cd /sys/firmware/efi/efivars 2>/dev/null || exit 0
-    for name in Boot[0-9O]*; do echo "$name $(base64 -w0 "$name")"; done`)
-  const variables = new Map<string, Buffer>()
-  for (const line of printed.trim().split('\n')) {
-    const [name = '', value = ''] = line.split(' ')
-    variables.set(name.split('-')[0] ?? '', Buffer.from(value, 'base64'))
-  }
+  const variables = await readBootVariables(host)
   const order = variables.get('BootOrder')?.subarray(EFIVARFS_HEAD_BYTES) ?? Buffer.alloc(0)
   return Array.from({ length: order.length / 2 }, (_, place) => {
     const number = order
@@ -27,6 +21,25 @@ export async function bootOrder(host: Host): Promise<readonly string[]> {
       .padStart(4, '0')
     return descriptionOf(variables.get(`Boot${number}`))
   })
+}
+
+/** Descriptions of all boot entries, in BootOrder or not. */
+export async function bootEntries(host: Host): Promise<readonly string[]> {
+  const variables = await readBootVariables(host)
+  return [...variables]
+    .filter(([name]) => /^Boot\d/i.test(name))
+    .map(([, value]) => descriptionOf(value))
+}
+
+async function readBootVariables(host: Host): Promise<ReadonlyMap<string, Buffer>> {
+  const printed = await host.ssh(`cd /sys/firmware/efi/efivars 2>/dev/null || exit 0
+    for name in Boot[0-9O]*; do echo "$name $(base64 -w0 "$name")"; done`)
+  const variables = new Map<string, Buffer>()
+  for (const line of printed.trim().split('\n')) {
+    const [name = '', value = ''] = line.split(' ')
+    variables.set(name.split('-')[0] ?? '', Buffer.from(value, 'base64'))
+  }
+  return variables
 }
 
 function descriptionOf(variable: Buffer | undefined): string {

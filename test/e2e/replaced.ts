@@ -13,7 +13,7 @@ import { TARGET } from '../../src/flash/places.ts'
 import { run } from '../../src/system/run.ts'
 import { makeScratch } from '../../src/system/scratch.ts'
 import { MIB } from '../../src/units.ts'
-import { bootOrder } from './boot-entries.ts'
+import { bootEntries } from './boot-entries.ts'
 import { buildFolder } from './cache.ts'
 import { debugfs, findBytes, guidBytes, partitionNamed, readBytes, readTable } from './disk-file.ts'
 import { DECOYS, DISK_BYTES, firstDisk } from './first-os.ts'
@@ -129,20 +129,25 @@ async function expectNoSecrets(host: Host, sessionKey: string): Promise<void> {
 export async function expectCleanedUp(host: Host): Promise<void> {
   const cleaned = await operated(host, 'cleanup --yes')
   expect(cleaned, cleaned.stderr).toMatchObject({ status: 0 })
-  expect(await bootOrder(host)).not.toContain('osflash rescue')
+  expect(await bootEntries(host)).not.toContain('osflash rescue')
   const { unit, agent, confirm, sector0, program, settings } = TARGET
   const ours = [unit, agent, confirm, sector0, program, settings].join(' ')
   expect(await host.ssh(`ls -d ${ours} 2> /dev/null || true`)).toBe('')
   await host.powerOff()
+  await expectBlankStage(host)
+  await host.powerOn()
+  await host.waitFor('target', { seconds: LIMIT.boot })
+  await host.powerOff()
+}
+
+/** Nothing finds anything on the stage, and no key of the host is on it; the machine writes not. */
+export async function expectBlankStage(host: Host): Promise<void> {
   const { status } = await run(['blkid', '-p', host.stagePath], { statuses: [0, 2] })
   expect(status).toBe(NOTHING)
   const armored = (await readFile(join(host.keys.host, 'ssh_host_ed25519_key'), 'utf8')).split('\n')
   const key = Buffer.from(armored[3] ?? '')
   expect(key.length).toBeGreaterThan(40)
   expect(await findBytes(host.stagePath, { key })).toEqual({ key: [] })
-  await host.powerOn()
-  await host.waitFor('target', { seconds: LIMIT.boot })
-  await host.powerOff()
 }
 
 /** BIOS: the chain of sector 0 was gone through in order. */
