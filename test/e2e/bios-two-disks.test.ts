@@ -8,8 +8,8 @@ import { expectCleanedUp, expectOwnBootChain, expectReplaced } from './replaced.
 import { beginWith, bootFirstOs, LIMIT, takeOver, timeTable } from './takeover.ts'
 
 const TOKEN = 'e2e-token-of-notify'
-/** In the middle of the target. */
-const BREAK_AT = 40 * MIB
+/** In the middle of the target, and of an answer. */
+const BREAK_AT = 40 * MIB + 12_345
 
 test('Debian 12 becomes Debian 13 under SeaBIOS, at the same address', async () => {
   await using began = await beginWith({ name: 'bios-two-disks', firmware: 'bios' })

@@ -50,7 +50,7 @@ export class FileServer implements AsyncDisposable {
     return `http://${GUEST_SEES}:${this.#port}/${name}`
   }
 
-  /** The first answer that holds this byte of `name` ends before it. */
+  /** The first answer with this byte of `name` behind others ends before it. */
   breakOnce(name: string, byte: number): void {
     this.#breaks.set(name, byte)
   }
