@@ -9,6 +9,7 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import type { Document } from 'yaml'
 import * as z from 'zod/mini'
 import { isAddress } from '../deliver/open.ts'
 import { verifyDetached } from '../encrypt/signature.ts'
@@ -111,12 +112,12 @@ async function parseFile(source: string, path: string): Promise<SettingsFile> {
     throw usage(`reading ${path}: ${error.message.split('\n')[0] ?? 'no YAML'}`)
   }
   // An empty file is an empty object.
-  const parsed = fileSchema.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {})
+  const parsed = fileSchema.safeParse(plainObject(document, path) ?? {})
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
   const unknown = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined
   if (unknown === undefined) {
-    const place = issue?.path.join('.') ?? ''
+    const place = issue?.path.join('.') || 'all of it'
     throw usage(`reading ${path}: ${place}: ${issue?.message.toLowerCase() ?? 'not a setting'}`)
   }
   const near = nearestWord(unknown, Object.keys(shape))
@@ -124,6 +125,16 @@ async function parseFile(source: string, path: string): Promise<SettingsFile> {
     `reading ${path}: unknown setting ${unknown}`,
     ...(near === undefined ? [] : [`did you mean ${near}?`]),
   )
+}
+
+/** Few lines need no shorthand, and a small file of aliases may stand for a very large one. */
+function plainObject(document: Document.Parsed, path: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 0 })
+  } catch (cause) {
+    if (!(cause instanceof ReferenceError)) throw cause
+    throw usage(`reading ${path}: aliases (*name) are not taken`)
+  }
 }
 
 function usage(message: string, ...hints: string[]): OsflashError {
@@ -212,9 +223,12 @@ const EXAMPLES = {
 } as const
 
 function checkNotify(address: string): void {
-  const protocol = URL.parse(address)?.protocol
-  if (protocol === 'http:' || protocol === 'https:') return
-  throw usage('reading --notify: not an http or https address')
+  const url = URL.parse(address)
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    throw usage('reading --notify: not an http or https address')
+  }
+  if (url.username === '' && url.password === '') return
+  throw usage('reading --notify: a name or a password in the address', 'a token in path or query')
 }
 
 /** As every verb does, and no signature may be from the future when a replacement starts. */

@@ -158,6 +158,8 @@ async function readWithRetries(server: Server, ask: Ask): Promise<Done> {
   let missing = ask
   let failures = 0
   for (;;) {
+    // Behind its turn or a pause: a request that begins now would be ended by nobody.
+    if (server.stopped.aborted) throw cancelled()
     const result = await askOnce(server, missing)
     if (server.stopped.aborted) throw cancelled()
     if (result.kind === 'done') return result
@@ -188,6 +190,7 @@ async function askOnce(server: Server, ask: Ask): Promise<Done | Failed> {
   const startedAt = remembered.url ?? server.url
   let url = startedAt
   for (let hops = 0; hops <= LIMITS.httpRedirects; hops += 1) {
+    if (server.stopped.aborted) throw cancelled()
     const result = await getRange(server.client, { ...ask, url })
     if (result.kind === 'done') {
       remembered.url = url

@@ -100,7 +100,8 @@ notify: https://hooks.example/x
     ['disk: [A]', ': disk: '],
     ['wipe-data: "yes"', ': wipe-data: '],
     ['disk: A\ndisk: B', 'apply.yaml: '],
-    ['- a list', 'apply.yaml: '],
+    ['- a list', 'apply.yaml: all of it: '],
+    ['trust: &a signer.pub\nidentity: *a', 'apply.yaml: aliases (*name) are not taken'],
   ])('is refused: %j', async (text, words) => {
     const path = await settingsFile(text)
     await expect(readSettings({}, path)).rejects.toMatchObject({
@@ -160,7 +161,7 @@ describe('the request', () => {
     },
   )
 
-  it.each(['not an address', 'file:///etc/passwd', 'ftp://x'])(
+  it.each(['not an address', 'file:///etc/passwd', 'ftp://x', 'http://me:secret@host/x'])(
     'tells nobody but web servers: %s',
     async (notify) => {
       await expect(request({ notify })).rejects.toMatchObject({ code: 'usage' })

@@ -151,6 +151,27 @@ describe('cancelling', () => {
     },
   )
 
+  test('nothing is asked any more once it was cancelled', async () => {
+    const stop = new AbortController()
+    let started = 0
+    const all = Promise.withResolvers<void>()
+    const server = await serve(
+      behindFront(() => {
+        started += 1
+        if (started === 8) all.resolve()
+        return true
+      }),
+    )
+    const source = await open(server.url, { signal: stop.signal })
+    const reads = Array.from({ length: 12 }, (_, i) => readAt(source, AT + i, 10))
+    const settled = Promise.allSettled(reads)
+    await all.promise
+    stop.abort()
+    const codes = (await settled).map((one) => one.status === 'rejected' && one.reason.code)
+    expect(codes).toEqual(Array.from({ length: 12 }, () => 'cancelled'))
+    expect(server.asked).toHaveLength(1 + 8)
+  })
+
   test('a closed source reads no more', async () => {
     const source = await openHttpSource((await serve(good)).url)
     await source[Symbol.asyncDispose]()
