@@ -7,10 +7,11 @@
  * 3. The target has the agent's settings, shell variables that are parsed and never run.
  * 4. A system with none of them is a first OS without a replacement.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
+import { exists } from '../system/exists.ts'
 import { FIRST_OS, RESCUE, TARGET } from './places.ts'
 import { type DiskIdentity, diskIdentitySchema, type Victim, victimSchema } from './plan/plan.ts'
 import type { SystemName } from './states.ts'
@@ -125,16 +126,5 @@ function parsed<T>(path: string, parse: () => T): T {
       cause,
       hints: [`look at it, and restore it from a backup: ${path}`],
     })
-  }
-}
-
-/** Who may not look must not be told that nothing is there. */
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (cause) {
-    if (errnoOf(cause) === 'ENOENT' || errnoOf(cause) === 'ENOTDIR') return false
-    throw ioError(`looking for ${path}`, cause)
   }
 }

@@ -10,6 +10,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { ioError } from '../errors.ts'
 import { type DiskKind, deviceNumber, diskKindOf } from './disk-kind.ts'
+import { exists } from './exists.ts'
 
 /** Sysfs counts in these, whatever the sector size of the device. */
 const SYSFS_SECTOR_BYTES = 512
@@ -91,11 +92,4 @@ async function findUsers(sysfs: string): Promise<string[]> {
 
 async function readNumber(path: string): Promise<number> {
   return Number.parseInt(await readFile(path, 'utf8'), 10)
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }

@@ -8,9 +8,10 @@
  * 3. Names of GRUB's own disk drivers (`ahci0`, `usb0`) say nothing about the BIOS: refused.
  * 4. Where the kernel asked the BIOS too (/sys/firmware/edd), it must not say otherwise.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, ioError, OsflashError } from '../../errors.ts'
+import { exists } from '../../system/exists.ts'
 import { FIRST_DRIVE } from './guard.ts'
 
 export const STAGE_PARAMETER = 'osflash.stage'
@@ -96,9 +97,3 @@ async function readFact(path: string): Promise<number | undefined> {
   })
   return text.trim() === '' ? undefined : Number(text.trim())
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

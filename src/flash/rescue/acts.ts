@@ -9,7 +9,7 @@
  * Not promised: anything about the order; without the guard, wiping would end in a disk that
  * nothing boots.
  */
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openFileSource } from '../../deliver/file.ts'
@@ -18,6 +18,7 @@ import { verifyDetached } from '../../encrypt/signature.ts'
 import { errnoOf, ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
 import { inPhase } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
+import { exists } from '../../system/exists.ts'
 import { type CheckSignatures, openImage } from '../../unpack/image.ts'
 import { lookAtTarget } from '../../unpack/target.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
@@ -239,9 +240,3 @@ export async function logFolder(store: string): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   return folder
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

@@ -9,9 +9,9 @@
  *
  * Not promised: that the firmware keeps what it is told.
  */
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Emit } from '../../events.ts'
+import { exists } from '../../system/exists.ts'
 import type { RescueBoot } from '../boot/method.ts'
 import { writeFileSafely } from '../durable-file.ts'
 import { eraseSecrets } from '../erase.ts'
@@ -63,9 +63,3 @@ export async function afterAbort(journal: Journal, ended: Ended): Promise<Rescue
   emit({ event: 'note', text: `the replacement is ${state}; a reboot starts the first system` })
   return 'held'
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

@@ -9,9 +9,10 @@
  *
  * Not promised: how far the run had come; the disk is written from its start.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errnoOf, ioError, OsflashError } from '../../errors.ts'
+import { OsflashError } from '../../errors.ts'
+import { exists } from '../../system/exists.ts'
 import type { RescueBoot } from '../boot/method.ts'
 import { createJournal, type Journal, openJournal } from '../journal.ts'
 import { STORE } from '../places.ts'
@@ -78,14 +79,4 @@ async function agreedDigest(store: string, staged: string | undefined): Promise<
   throw new OsflashError('digest', `reading the plan in ${store}: its two files differ`, {
     hints: ['dmesg shows errors of the disk'],
   })
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (cause) {
-    if (errnoOf(cause) === 'ENOENT') return false
-    throw ioError(`looking for ${path}`, cause)
-  }
 }

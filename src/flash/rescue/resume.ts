@@ -9,10 +9,11 @@
  * Whatever cannot be read holds: nothing is destroyed on a guess. Not promised: a network.
  */
 import { appendFileSync } from 'node:fs'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
+import { exists } from '../../system/exists.ts'
 import { holdLock } from '../../system/lock.ts'
 import { run } from '../../system/run.ts'
 import { readCarry } from '../carry/capture.ts'
@@ -217,9 +218,3 @@ function told(
     },
   }
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

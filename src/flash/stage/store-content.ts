@@ -9,13 +9,14 @@
  * Not promised: that the copy is right while it still is called `.part`.
  */
 import { constants } from 'node:fs'
-import { mkdir, open, rename, stat } from 'node:fs/promises'
+import { mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { copySource } from '../../deliver/copy.ts'
 import { openFileSource } from '../../deliver/file.ts'
 import type { Source } from '../../deliver/source.ts'
 import { ioError, OsflashError } from '../../errors.ts'
 import { type Emit, inPhase } from '../../events.ts'
+import { exists } from '../../system/exists.ts'
 import { run } from '../../system/run.ts'
 import { formatBytes } from '../../units.ts'
 import type { CheckSignatures } from '../../unpack/image.ts'
@@ -130,9 +131,3 @@ async function verifyStored(path: string, image: StoredImage): Promise<void> {
     hints: ['the image was replaced meanwhile: osflash abort, then apply again'],
   })
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
