@@ -13,7 +13,7 @@
  */
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { OsflashError } from '../../errors.ts'
+import { ioError, OsflashError } from '../../errors.ts'
 import { type Emit, inPhase } from '../../events.ts'
 import type { DiskLayout } from '../../format/manifest.ts'
 import { run } from '../../system/run.ts'
@@ -71,7 +71,9 @@ export async function fillStage(input: StageInput): Promise<Staged> {
   const { plan, emit } = input
   const digest = planDigest(planBytes(plan))
   const storeUuid = uuidFrom(digest, 'store')
-  await mkdir(FIRST_OS.folder, { recursive: true, mode: 0o700 })
+  await mkdir(FIRST_OS.folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw ioError(`making ${FIRST_OS.folder}`, cause)
+  })
   const { stage, victims } = plan
   const facts: RunFacts = { storeUuid, planDigest: digest, stage, victims }
   await writeFileSafely(FIRST_OS.run, `${JSON.stringify(facts)}\n`, 0o600)

@@ -45,7 +45,9 @@ export interface TrustFile {
 /** @throws OsflashError `io` */
 export async function storeTrust(store: string, files: readonly TrustFile[]): Promise<void> {
   const folder = join(store, STORE.trust)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw ioError(`making ${folder}`, cause)
+  })
   for (const [index, { bytes }] of files.entries()) {
     await writeFileSafely(join(folder, `${index}.pub`), bytes, 0o600)
   }
@@ -83,19 +85,15 @@ export async function storeImage(store: string, image: StoredImage): Promise<voi
 
 async function fetchImage(part: string, { source, emit, signal }: StoredImage): Promise<void> {
   const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants
-  await using file = await open(part, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+  const failed = (cause: unknown): never => {
+    throw ioError(`storing ${part}`, cause)
+  }
+  await using file = await open(part, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600).catch(failed)
   const { size } = await file.stat()
   // Room for the whole image, real blocks; the length still says how far an earlier run came.
   const room = String(roomForImage(source.bytes))
   await run(['fallocate', '--keep-size', '--length', room, part]).catch((cause: unknown) => {
-    throw new OsflashError(
-      'refused',
-      `storing the target: no room for ${formatBytes(source.bytes)}`,
-      {
-        cause,
-        hints: ['choose a larger disk for --stage'],
-      },
-    )
+    throw withoutRoom(source, cause)
   })
   const from = size > source.bytes ? 0 : size
   await copySource(
@@ -110,8 +108,20 @@ async function fetchImage(part: string, { source, emit, signal }: StoredImage): 
       ...(signal === undefined ? {} : { signal }),
     },
   )
-  await file.truncate(source.bytes)
-  await file.sync()
+  await file.truncate(source.bytes).catch(failed)
+  await file.sync().catch(failed)
+}
+
+/** Only a full disk asks for a larger one. A tool that is missing stays that. */
+function withoutRoom({ bytes }: Source, cause: unknown): unknown {
+  if (!(cause instanceof OsflashError) || cause.code !== 'process') return cause
+  if (!String(cause.data.stderr).includes('No space left')) {
+    return new OsflashError('io', `storing the target: ${cause.message}`, { cause })
+  }
+  return new OsflashError('refused', `storing the target: no room for ${formatBytes(bytes)}`, {
+    cause,
+    hints: ['choose a larger disk for --stage'],
+  })
 }
 
 /** From the disk: what the page cache holds proves nothing. */

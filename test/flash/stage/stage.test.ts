@@ -9,6 +9,7 @@ import type { State } from '../../../src/flash/states.ts'
 import { run } from '../../../src/system/run.ts'
 import { hostFixture, isRoot } from '../host-fixture.ts'
 
+const SOURCES = join(import.meta.dirname, '../../../src/flash/stage')
 const SECRET = '0123456789abcdef-session-key'
 
 /** A store in this state, with a session key and a host key on it. */
@@ -78,3 +79,23 @@ describe.skipIf(!isRoot)('a store of the same plan on a loop device (as root)', 
 test('a store that is nowhere is not taken', async () => {
   expect(await takeKnown(randomUUID(), '/nonexistent/store')).toBeUndefined()
 })
+
+const PROGRAM = `
+import { flashPlan } from ${JSON.stringify(join(import.meta.dirname, '../flash-plan.ts'))}
+import { fillStage } from ${JSON.stringify(join(SOURCES, 'stage.ts'))}
+const { code, message } = await fillStage({ plan: flashPlan() }).catch((error) => error)
+console.log(JSON.stringify({ code, message }))`
+
+test.skipIf(!isRoot)(
+  'needs root: a first OS that is read-only is no fault of osflash',
+  async () => {
+    // In a mount namespace of its own, so that nobody else sees it.
+    const script = 'mount -t tmpfs -o ro none /var/lib && exec "$0" --input-type=module -e "$1"'
+    const { stdout } = await run(['unshare', '-m', 'sh', '-c', script, process.execPath, PROGRAM])
+    expect(JSON.parse(stdout)).toEqual({
+      code: 'io',
+      // node's recursive mkdir says ENOENT where the system said EROFS.
+      message: expect.stringMatching(/^making \/var\/lib\/osflash: (read-only|no such)/),
+    })
+  },
+)

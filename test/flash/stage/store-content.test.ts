@@ -8,6 +8,7 @@ import { decryptSessionKey } from '../../../src/encrypt/session-key.ts'
 import { manifestDigest } from '../../../src/flash/image-places.ts'
 import { STORE } from '../../../src/flash/places.ts'
 import { storeImage, storeTrust } from '../../../src/flash/stage/store-content.ts'
+import { run } from '../../../src/system/run.ts'
 import { MIB } from '../../../src/units.ts'
 import { openImage } from '../../../src/unpack/image.ts'
 import { makeFolder, makeKeys, noise, type TestKeys } from '../../pack/image/fixtures.ts'
@@ -148,6 +149,43 @@ describe('storeImage', () => {
     await file.sync()
     await expect(store(made, source)).rejects.toMatchObject({ code: 'digest' })
     await store(made, source)
+  })
+})
+
+describe.skipIf(process.getuid?.() !== 0)('needs root: a store that takes nothing', () => {
+  const onMount = async (made: Setting, words: readonly string[], work: () => Promise<void>) => {
+    await run(['mount', ...words, made.store])
+    try {
+      await work()
+    } finally {
+      await run(['umount', made.store])
+    }
+  }
+
+  it('is told from one without room', async () => {
+    await using folder = await makeFolder()
+    const made = await setting(folder.path)
+    await using source = await openFileSource(made.image)
+    await onMount(made, ['-t', 'tmpfs', '-o', 'size=1m', 'small'], async () => {
+      await expect(store(made, source)).rejects.toMatchObject({
+        code: 'refused',
+        message: expect.stringMatching(/^storing the target: no room for 1\d\.\d+ MiB$/),
+      })
+    })
+    await onMount(made, ['-t', 'ramfs', 'takes-no-fallocate'], async () => {
+      await expect(store(made, source)).rejects.toMatchObject({
+        code: 'io',
+        message: expect.stringMatching(/^storing the target: running fallocate: .*unsupported/),
+        cause: expect.objectContaining({ code: 'process' }),
+      })
+    })
+    await onMount(made, ['-t', 'tmpfs', '-o', 'size=64m,ro', 'read-only'], async () => {
+      await expect(store(made, source)).rejects.toMatchObject({
+        code: 'io',
+        message: expect.stringContaining('read-only'),
+      })
+      await expect(storeTrust(made.store, [])).rejects.toMatchObject({ code: 'io' })
+    })
   })
 })
 
