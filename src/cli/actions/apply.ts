@@ -8,6 +8,7 @@
  *
  * From the reboot on the host goes its way alone: osflash status in each of its systems.
  */
+import { OsflashError } from '../../errors.ts'
 import { undoOtherRun } from '../../flash/abort.ts'
 import { firstOsBoot } from '../../flash/boot/first-os.ts'
 import { makeNotifier } from '../../flash/notify.ts'
@@ -31,6 +32,12 @@ export interface ApplyVerbOptions extends FlashOptions {
 
 /** @throws OsflashError as `makePlan` and `fillStage`; the first OS boots as before then */
 export async function apply(options: ApplyVerbOptions, context: VerbContext): Promise<void> {
+  if (context.json && !options.yes) {
+    // Nothing shows the plan then: nobody could know what the typed word stands for.
+    throw new OsflashError('usage', 'applying with --json: the plan is not shown', {
+      hints: ['--yes, once the plan was read: osflash plan --json'],
+    })
+  }
   const { input, trust } = await planInputOf(options, context)
   await using preflight = await makePlan(input)
   const { plan } = preflight
