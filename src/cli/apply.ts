@@ -13,7 +13,7 @@ export const verb: Verb = {
     const command = program
       .command('apply')
       .description('replace the operating system of this host')
-      .option('--yes', 'do not ask: the plan was read')
+      .option('--yes', 'do not ask: the plan was read; --json needs it')
       .option('--no-reboot', 'stop once armed; the next reboot goes into the rescue')
     flashOptions(command)
       .addHelpText(
