@@ -208,10 +208,11 @@ export class Machine implements AsyncDisposable {
       })
       const take = (event: QmpEvent) => this.#take(event)
       const connecting = Qmp.connect(qmpSocket(this.#options), take, isThere)
-      const qmp = await connecting.catch((error: unknown) => {
+      const qmp = await connecting.catch(async (cause: unknown) => {
         // Nobody else knows it yet.
         child.kill('SIGKILL')
-        throw error
+        const said = await readFile(join(folder, `${firmware}-qemu.log`), 'utf8')
+        throw new Error(`QEMU did not start: ${said}`, { cause })
       })
       this.#qemu = { child, qmp, isThere }
       if (!isThere()) this.#isOff = true
