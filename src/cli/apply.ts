@@ -26,8 +26,10 @@ Examples:
     --target https://images.example/debian-13.osimg --disk S3Z8NB0K --stage S3Z8NB1M \\
     --trust signer.pub --identity host.key --go ssh --confirm ssh --yes
 
-osflash plan prints the plan and changes nothing. Up to the reboot, and until the rescue commits,
-osflash abort undoes everything. osflash status says in each system how far it is.`,
+osflash plan prints the plan and changes nothing. osflash status says in each system how far it is.
+Up to the reboot osflash abort undoes everything. In the rescue it works only where the rescue
+holds; while the state is rehearsal, systemctl reboot goes back to this system, and osflash abort
+undoes it there.`,
       )
       .action(async (options: ApplyVerbOptions) => {
         const { apply } = await import('./actions/apply.ts')
