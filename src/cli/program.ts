@@ -30,6 +30,9 @@ Examples:
   osflash verify debian.osimg --trust keys/signer.pub --identity keys/recipient.key
   osflash unpack debian.osimg --to disk.img --trust keys/signer.pub \\
     --identity keys/recipient.key
+  osflash plan --rescue rescue.osimg --target debian.osimg --disk SERIAL-1 --stage SERIAL-2 \\
+    --trust keys/signer.pub --identity keys/recipient.key
+  osflash status
 
 Secrets come from files or descriptors, never from the command line.
 `

@@ -50,7 +50,7 @@ export function nextSteps(situation: Situation): readonly string[] {
       return trialSteps(situation)
     case 'confirmed':
       if (system === 'rescue') return ['reboot starts the target']
-      return ['osflash cleanup makes the stage disk blank; until then it is a way back']
+      return ['osflash cleanup makes the stage disk blank; until then it can start its rescue']
     case 'held':
       return [
         'osflash resume tries again',

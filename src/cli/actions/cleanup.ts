@@ -29,7 +29,7 @@ export async function cleanup(options: CleanupVerbOptions, context: VerbContext)
     agree: async ({ stage }, path) => {
       if (options.yes === true) return
       const word = stage.serial ?? stage.wwn ?? path
-      const lost = `Everything on ${path}, ${identityText(stage)}, and the way back will be lost.`
+      const lost = `All of ${path}, ${identityText(stage)}, with the rescue on it, is lost.`
       await askTyped({ question: `${lost} Type ${word} to go on: `, word, signal })
     },
   })

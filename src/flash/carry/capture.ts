@@ -28,7 +28,7 @@ import {
   sshdOrUsual,
   sshFiles,
 } from './ssh-identity.ts'
-import type { SshdSettings } from './sshd-settings.ts'
+import { type SshdSettings, USUAL_PORT } from './sshd-settings.ts'
 
 /** What is secret, or too long for carry.json. */
 interface CarryFiles {
@@ -116,11 +116,15 @@ async function notesOf({ system, settings, why, left }: NoteFacts): Promise<stri
   const home = await rootHome(system.root)
   const elsewhere = settings.rootKeyFiles.filter((file) => !file.startsWith(`${home}/`))
   const command = settings.authorizedKeysCommand
+  const ports = settings.ports.join(' and ')
   return [
     ...(why === undefined ? [] : [`sshd could not be asked, its usual files were taken: ${why}`]),
     ...elsewhere.map((file) => `keys of ${file} will be in ${home}/.ssh/authorized_keys`),
     ...(command === undefined ? [] : [`keys that ${command} gives are not carried`]),
     ...(settings.permitRootLogin === 'no' ? ['root may not log in over SSH on this host'] : []),
+    ...(settings.ports.includes(USUAL_PORT)
+      ? []
+      : [`sshd is on port ${ports}: rescue and target answer where their own sshd_config says`]),
     ...(left === 0 ? [] : [`${left} SSH host keys are not carried: DSA, or the second of a type`]),
   ]
 }

@@ -19,6 +19,7 @@ import {
   rootKeyFile,
   type SshdSettings,
   USUAL_KEY_FILES,
+  USUAL_PORT,
 } from './sshd-settings.ts'
 
 /** A file below /etc/ssh. */
@@ -74,6 +75,7 @@ export async function sshdOrUsual(
 async function usualSettings(root: string): Promise<SshdSettings> {
   const home = await rootHome(root)
   return {
+    ports: [USUAL_PORT],
     hostKeys: await usualHostKeys(root),
     hostCertificates: [],
     rootKeyFiles: USUAL_KEY_FILES.map((name) => rootKeyFile(name, home)),

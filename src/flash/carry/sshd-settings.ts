@@ -9,6 +9,8 @@
  */
 
 export interface SshdSettings {
+  /** On which it listens; one or more. */
+  readonly ports: readonly number[]
   readonly hostKeys: readonly string[]
   readonly hostCertificates: readonly string[]
   /** Absolute, in the order in which sshd reads them. */
@@ -19,6 +21,8 @@ export interface SshdSettings {
   readonly pubkeyAuthentication: boolean
   readonly passwordAuthentication: boolean
 }
+
+export const USUAL_PORT = 22
 
 /** Where Debian's and most others' sshd looks when nothing is set. */
 export const USUAL_KEY_FILES = ['.ssh/authorized_keys', '.ssh/authorized_keys2']
@@ -34,7 +38,9 @@ export function readSshdSettings(text: string, home: string): SshdSettings {
   const one = (word: string) => all(word)[0] ?? ''
   const command = one('authorizedkeyscommand')
   const files = words('authorizedkeysfile').filter((file) => file !== 'none' && file !== '')
+  const ports = all('port').map(Number)
   return {
+    ports: ports.length === 0 ? [USUAL_PORT] : ports,
     hostKeys: all('hostkey'),
     hostCertificates: all('hostcertificate'),
     rootKeyFiles: files.map((file) => rootKeyFile(file, home)),

@@ -92,7 +92,7 @@ export function checkHostFits(
     const has = firmware.length === 0 ? 'no firmware' : firmware.join(' and ')
     throw refused(
       `${what}: it boots under ${has}, this host runs ${wanted}`,
-      `build it with boot.firmware: [${wanted}]`,
+      `build it with firmware: [${wanted}]`,
     )
   }
   if (wanted === 'uefi' && startOf(manifest).esp === undefined) {

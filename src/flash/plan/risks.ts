@@ -36,7 +36,11 @@ export function risksOf(plan: RiskFacts, notes: readonly string[]): string[] {
       carry.gateways.length === 0,
       'no gateway answers now, so the rehearsal can only check addresses',
     ],
-    [confirm.how === 'none', 'the target is taken without a trial: nobody sees whether it answers'],
+    [
+      confirm.how === 'none',
+      'the target is taken without a trial: one that does not answer stays so, ' +
+        'and the rescue does not come back by itself',
+    ],
   ]
   return [...rules.flatMap(([applies, text]) => (applies ? [text] : [])), ...notes]
 }

@@ -76,6 +76,7 @@ describe('sshd -T', () => {
 
   test('keys, certificates, and where root has keys', () => {
     expect(readSshdSettings(text, '/root')).toEqual({
+      ports: [22],
       hostKeys: ['/etc/ssh/ssh_host_rsa_key', '/etc/ssh/ssh_host_ed25519_key'],
       hostCertificates: ['/etc/ssh/ssh_host_ed25519_key-cert.pub'],
       rootKeyFiles: ['/root/.ssh/authorized_keys', '/root/more_keys', '/etc/ssh/keys/root'],
@@ -83,6 +84,10 @@ describe('sshd -T', () => {
       pubkeyAuthentication: true,
       passwordAuthentication: false,
     })
+  })
+
+  test('ports are as many as there are', () => {
+    expect(readSshdSettings('port 2222\nport 22\n', '/root').ports).toEqual([2222, 22])
   })
 
   test('a command that gives keys is named, and no file is no file', () => {
