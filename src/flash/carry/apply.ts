@@ -14,15 +14,8 @@
 import { chmod, chown, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, ioError, OsflashError } from '../../errors.ts'
-import {
-  existsInside,
-  type FileInside,
-  insideRoot,
-  linkInside,
-  readInside,
-  removeInside,
-  writeInside,
-} from '../inside-root.ts'
+import { existsInside, insideRoot, readInside } from '../../system/inside-root.ts'
+import { type FileInside, linkInside, removeInside, writeInside } from '../write-inside.ts'
 import { mergeKeys } from './authorized-keys.ts'
 import { type CapturedCarry, readCarry } from './capture.ts'
 import { withHostname } from './hosts-file.ts'

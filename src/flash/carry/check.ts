@@ -13,8 +13,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cancelled, OsflashError } from '../../errors.ts'
+import { readInside } from '../../system/inside-root.ts'
 import { run } from '../../system/run.ts'
-import { readInside } from '../inside-root.ts'
 import { keyLines, keyOf, opensShell } from './authorized-keys.ts'
 import { ipState } from './capture-network.ts'
 import { withChrootNeeds } from './chroot-needs.ts'

@@ -8,8 +8,9 @@
  */
 import { mkdir, rmdir } from 'node:fs/promises'
 import { errnoOf, ioError } from '../../errors.ts'
+import { existsInside, insideRoot } from '../../system/inside-root.ts'
 import { run } from '../../system/run.ts'
-import { existsInside, insideRoot, removeInside } from '../inside-root.ts'
+import { removeInside } from '../write-inside.ts'
 
 const SSHD_FOLDER = '/run/sshd'
 const FOLDER_MODE = 0o755

@@ -12,8 +12,8 @@
 import { createHash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { OsflashError, throwIfCancelled } from '../../errors.ts'
+import { insideRoot, readInside } from '../../system/inside-root.ts'
 import { run } from '../../system/run.ts'
-import { insideRoot, readInside } from '../inside-root.ts'
 import {
   readSshdSettings,
   rootKeyFile,

@@ -15,10 +15,10 @@ import { applyCarry } from '../carry/apply.ts'
 import type { Carry } from '../carry/model.ts'
 import { missingModules } from '../host/modules.ts'
 import { rootPlace } from '../image-places.ts'
-import { writeInside } from '../inside-root.ts'
 import { mountPartition } from '../mounted-root.ts'
 import { RESCUE } from '../places.ts'
 import type { StageFacts } from '../systems.ts'
+import { writeInside } from '../write-inside.ts'
 
 const MOUNT_POINT = '/run/osflash/rescue'
 

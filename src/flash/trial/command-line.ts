@@ -10,7 +10,8 @@
  * Not promised: loaders other than GRUB, and entries of the boot loader specification.
  */
 import { stat } from 'node:fs/promises'
-import { existsInside, insideRoot, readInside, writeInside } from '../inside-root.ts'
+import { existsInside, insideRoot, readInside } from '../../system/inside-root.ts'
+import { writeInside } from '../write-inside.ts'
 
 export const TRIAL_WORDS =
   'panic=30 oops=panic rd.shell=0 rd.emergency=reboot ' +

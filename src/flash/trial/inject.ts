@@ -11,18 +11,12 @@
  * into the root.
  */
 import { OsflashError } from '../../errors.ts'
+import { existsInside, readInside } from '../../system/inside-root.ts'
 import type { ConfirmSettings } from '../boot/method.ts'
 import type { Carry } from '../carry/model.ts'
-import {
-  existsInside,
-  type FileInside,
-  linkInside,
-  readInside,
-  removeInside,
-  writeInside,
-} from '../inside-root.ts'
 import { SEQUENCES, TARGET } from '../places.ts'
 import type { FlashPlan } from '../plan/plan.ts'
+import { type FileInside, linkInside, removeInside, writeInside } from '../write-inside.ts'
 import { TRIAL_AGENT } from './agent.ts'
 import { addTrialWords } from './command-line.ts'
 import { mergeSequences, parseSequences, type Sequences, sequencesBytes } from './sequences.ts'

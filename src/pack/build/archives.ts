@@ -12,9 +12,9 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OsflashError } from '../../errors.ts'
+import { existsInside, insideRoot } from '../../system/inside-root.ts'
 import type { RecipeArchive } from '../recipe/schema.ts'
 import { type BuildContext, runAsOwner } from './context.ts'
-import { existsInside, resolveFully } from './inside-root.ts'
 import { addToRoot } from './overlay.ts'
 
 /** Unpacks the archives in their order. @throws OsflashError `recipe`, `io`, `process` */
@@ -27,11 +27,11 @@ export async function addArchives(
     const folder = join(context.scratch, 'archive')
     await unpackArchive(archive, folder, context)
     await makePlace(archive.into, root, context)
-    const { inside } = await resolveFully(root, archive.into)
+    const into = await insideRoot(root, archive.into)
     // Each by its name: `cp FOLDER/.` would give the place the mode and owner of the folder.
     const held = (await readdir(folder)).toSorted().map((name) => join(folder, name))
     const how = ['--archive', '--remove-destination', '--reflink=auto']
-    const to = `--target-directory=${join(root, inside)}`
+    const to = `--target-directory=${into}`
     await runAsOwner(context, ['cp', ...how, to, ...held])
     await runAsOwner(context, ['rm', '-rf', folder])
   }

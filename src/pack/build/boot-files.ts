@@ -7,13 +7,12 @@
  * 3. The ESP is `nofail`: a server must come up without it.
  */
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { OsflashError } from '../../errors.ts'
 import { emptyGrubEnvironment } from '../../format/grub-environment.ts'
+import { existsInside, insideRoot } from '../../system/inside-root.ts'
 import { fileSystemOf, mountPoint, partitionName } from '../recipe/rules.ts'
 import type { Recipe, RecipePartition } from '../recipe/schema.ts'
 import { grubConfig, grubDefaults, type Kernel, kernelsOf } from './grub-config.ts'
-import { existsInside, resolveInside } from './inside-root.ts'
 import { type OverlayEntry, rootFile } from './overlay.ts'
 
 /** How the new system starts. */
@@ -26,9 +25,8 @@ const CONSOLES = 'console=tty0 console=ttyS0,115200'
 
 /** @throws OsflashError `refused` when firmware is to boot a root without a kernel */
 export async function planBoot(recipe: Recipe, root: string, rootUuid: string): Promise<BootPlan> {
-  const { inside } = await resolveInside(root, '/boot')
   const hasBoot = await existsInside(root, '/boot')
-  const kernels = kernelsOf(hasBoot ? await readdir(join(root, inside)) : [])
+  const kernels = kernelsOf(hasBoot ? await readdir(await insideRoot(root, '/boot')) : [])
   if (kernels.length === 0 && recipe.firmware.length > 0) {
     throw new OsflashError('refused', 'preparing to boot: the new root has no kernel in /boot', {
       hints: ['add linux-image-amd64 to source.debian.packages', 'or set firmware: []'],

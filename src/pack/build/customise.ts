@@ -11,6 +11,7 @@
 import { readFile } from 'node:fs/promises'
 import { ioError, OsflashError } from '../../errors.ts'
 import { inPhase } from '../../events.ts'
+import { existsInside, readInside } from '../../system/inside-root.ts'
 import type { Recipe, RecipeFile, RecipeUser } from '../recipe/schema.ts'
 import {
   type Account,
@@ -24,7 +25,6 @@ import {
 import { addArchives } from './archives.ts'
 import { type BuildContext, runInRoot } from './context.ts'
 import { HOST_KEY_UNIT, HOST_KEY_UNIT_TEXT } from './host-keys.ts'
-import { existsInside, readInside } from './inside-root.ts'
 import { addToRoot, type OverlayEntry, rootFile } from './overlay.ts'
 
 /** Changes the tree below `root`. @throws OsflashError `recipe`, `io`, `process` */
@@ -55,7 +55,7 @@ export async function customiseRoot(
 }
 
 async function readAccounts(root: string): Promise<AccountFiles> {
-  const text = async (name: string) => (await readInside(root, `/etc/${name}`)) ?? ''
+  const text = async (name: string) => (await readInside(root, `/etc/${name}`))?.toString() ?? ''
   return {
     passwd: await text('passwd'),
     group: await text('group'),

@@ -14,8 +14,8 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ioError, OsflashError } from '../../errors.ts'
 import { BOOT_CODE_BYTES } from '../../format/gpt.ts'
+import { existsInside, insideRoot } from '../../system/inside-root.ts'
 import { type BuildContext, runInRoot, runTool } from './context.ts'
-import { existsInside, resolveInside } from './inside-root.ts'
 import { addToRoot, rootFile } from './overlay.ts'
 
 const SECTOR_BYTES = 512
@@ -149,8 +149,7 @@ async function imageByRoot(
   await addToRoot(root, [rootFile(`${folder}/grub-early.cfg`, earlyConfig)], context)
   const [program = '', ...args] = mkimageArgv(platform, folder)
   await runInRoot(context, root, { argv: [program, ...args] })
-  const { inside } = await resolveInside(root, `${folder}/grub-core.img`)
-  const image = await readFile(join(root, inside))
+  const image = await readFile(await insideRoot(root, `${folder}/grub-core.img`))
   const made = [`${folder}/grub-early.cfg`, `${folder}/grub-core.img`]
   await runInRoot(context, root, { argv: ['rm', '-f', ...made] })
   const bootImage = platform === 'i386-pc' ? await readBootImage(root) : new Uint8Array()
@@ -158,8 +157,8 @@ async function imageByRoot(
 }
 
 async function readBootImage(root: string): Promise<Uint8Array> {
-  const { inside } = await resolveInside(root, '/usr/lib/grub/i386-pc/boot.img')
-  return readFile(join(root, inside)).catch((cause: unknown) => {
+  const path = await insideRoot(root, '/usr/lib/grub/i386-pc/boot.img')
+  return readFile(path).catch((cause: unknown) => {
     if (root !== '/') throw ioError('reading boot.img of the new root', cause)
     throw new OsflashError('missing-tool', 'reading /usr/lib/grub/i386-pc/boot.img: no such file', {
       cause,

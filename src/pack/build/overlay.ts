@@ -13,8 +13,8 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type Pack, pack } from 'tar-stream'
 import { ioError } from '../../errors.ts'
+import { resolveInside } from '../../system/inside-root.ts'
 import { type BuildContext, runAsOwner } from './context.ts'
-import { resolveInside } from './inside-root.ts'
 
 /** One file or folder; `path` is absolute in the new system. */
 export interface OverlayEntry {
@@ -64,7 +64,7 @@ async function packEntries(archive: Pack, root: string, input: Entries): Promise
   const mtime = new Date(input.context.sourceDateEpoch * 1000)
   try {
     for (const entry of input.entries.toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
-      const { inside, missing } = await resolveInside(root, entry.path)
+      const { inside, missing } = await resolveInside(root, entry.path, 'keep')
       for (const folder of missing.filter((path) => !made.has(path))) {
         made.add(folder)
         archive.entry({ name: `${folder}/`, type: 'directory', mode: 0o755, mtime })

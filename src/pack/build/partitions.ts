@@ -9,6 +9,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OsflashError } from '../../errors.ts'
 import { inPhase } from '../../events.ts'
+import { existsInside, insideRoot } from '../../system/inside-root.ts'
 import { byteCount, MIB } from '../../units.ts'
 import { fileSystemOf, mountPoint, partitionName } from '../recipe/rules.ts'
 import type { Recipe, RecipePartition } from '../recipe/schema.ts'
@@ -17,7 +18,6 @@ import { makeBtrfs } from './btrfs.ts'
 import { type BuildContext, runAsOwner } from './context.ts'
 import { makeExt4 } from './ext4.ts'
 import type { Identifiers } from './identifiers.ts'
-import { existsInside, resolveFully } from './inside-root.ts'
 import { fileSystemUuid, type PartitionFile, type PartitionJob } from './partition.ts'
 import { makeSwap } from './swap.ts'
 import { type FatFile, makeVfat } from './vfat.ts'
@@ -69,7 +69,7 @@ export async function splitTrees(
     .toSorted((a, b) => (b.point?.length ?? 0) - (a.point?.length ?? 0))
   for (const { name, point } of others) {
     if (point === undefined || !(await existsInside(root, point))) continue
-    const from = join(root, (await resolveFully(root, point)).inside)
+    const from = await insideRoot(root, point)
     const tree = join(context.scratch, `tree-${name}`)
     await runAsOwner(context, ['mv', '--no-target-directory', from, tree])
     await runAsOwner(context, ['mkdir', '-m', '755', from])

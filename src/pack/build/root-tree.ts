@@ -12,10 +12,10 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OsflashError } from '../../errors.ts'
 import { inPhase } from '../../events.ts'
+import { existsInside } from '../../system/inside-root.ts'
 import type { Recipe } from '../recipe/schema.ts'
 import { type BuildContext, runAsOwner } from './context.ts'
 import { makeDebianTar } from './debian.ts'
-import { existsInside } from './inside-root.ts'
 import { addToRoot, type OverlayEntry } from './overlay.ts'
 
 /** The absolute path of the new root, below the scratch folder. */

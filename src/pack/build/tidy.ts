@@ -8,10 +8,9 @@
  *
  * Not promised: that scripts of a recipe put the same bytes into two builds.
  */
-import { join } from 'node:path'
 import { inPhase } from '../../events.ts'
+import { existsInside, insideRoot } from '../../system/inside-root.ts'
 import { type BuildContext, runAsOwner } from './context.ts'
-import { existsInside, resolveFully } from './inside-root.ts'
 import { addToRoot, rootFile } from './overlay.ts'
 
 /** Files, by `find` expressions below a folder of the root. */
@@ -42,7 +41,7 @@ export async function tidyRoot(root: string, context: BuildContext): Promise<voi
     for (const [folder, ...tests] of LEFTOVERS) {
       if (!(await existsInside(root, folder))) continue
       // `find` itself would follow an absolute link on the way out of the root.
-      const at = join(root, (await resolveFully(root, folder)).inside)
+      const at = await insideRoot(root, folder)
       await runAsOwner(context, ['find', at, '-depth', '-xdev', '(', ...tests, ')', '-delete'])
     }
     const epoch = `@${context.sourceDateEpoch}`

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseGrubEnvironment } from '../../../src/format/grub-environment.ts'
@@ -37,6 +37,15 @@ test('firmware without a kernel to start is refused, no firmware is not', async 
 test('a root without /boot is one without a kernel', async () => {
   await using root = await makeScratch('boot-files')
   expect((await planBoot(recipeOf({ firmware: [] }), root.path, 'u')).kernels).toEqual([])
+})
+
+test('a /boot that is a link is looked for in the root, not on this machine', async () => {
+  await using root = await makeScratch('boot-files')
+  await mkdir(join(root.path, 'srv/boot'), { recursive: true })
+  await writeFile(join(root.path, 'srv/boot/vmlinuz-6.1'), '')
+  await symlink('/srv/boot', join(root.path, 'boot'))
+  const { kernels } = await planBoot(recipeOf(), root.path, 'u')
+  expect(kernels.map(({ version }) => version)).toEqual(['6.1'])
 })
 
 test('fstab has a line for what is mounted, and mount points are made', async () => {

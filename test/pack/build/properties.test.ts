@@ -12,8 +12,8 @@ import { accountsOf, groupsOf, withUsers } from '../../../src/pack/build/account
 import { unusedRanges } from '../../../src/pack/build/ext4-free.ts'
 import { kernelsOf } from '../../../src/pack/build/grub-config.ts'
 import { identifiersFor } from '../../../src/pack/build/identifiers.ts'
-import { resolveInside } from '../../../src/pack/build/inside-root.ts'
 import { layoutOf } from '../../../src/pack/build/layout.ts'
+import { resolveInside } from '../../../src/system/inside-root.ts'
 import { makeScratch } from '../../../src/system/scratch.ts'
 import { MIB } from '../../../src/units.ts'
 
@@ -81,7 +81,9 @@ test('no path and no link leads out of the root', async () => {
           const to = `${absolute ? '/' : ''}${target}` || '.'
           await symlink(to, join(root, 'a', name))
         }
-        const resolved = await resolveInside(root, `/a/${path}/file`).catch(() => undefined)
+        const resolved = await resolveInside(root, `/a/${path}/file`, 'follow').catch(
+          () => undefined,
+        )
         if (resolved === undefined) return
         expect(normalize(`/${resolved.inside}`)).toBe(`/${resolved.inside}`)
         expect(resolved.inside.split('/')).not.toContain('..')
