@@ -6,8 +6,8 @@
  * 3. The rescue holds the bundle, so it is as new as that.
  * 4. The first OS alone knows the login key: whoever lets it in later has it from there.
  */
-import { copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { copyFile, readdir, readFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { makeDebianTar } from '../../src/pack/build/debian.ts'
 import { type LoadedRecipe, loadRecipe } from '../../src/pack/recipe/load.ts'
 import { run } from '../../src/system/run.ts'
@@ -84,15 +84,15 @@ async function rootTarball(
   const key = digestOf(JSON.stringify({ ...debian, packages }))
   const ofVariant = variant.packages === undefined ? '' : `-${variant.name}`
   return cached({ name: `${name}${ofVariant}`, extension: 'tar', key }, async (target) => {
-    const scratch = `${target}.scratch`
-    await mkdir(scratch)
-    try {
-      const context = { scratch, emit: () => undefined, sourceDateEpoch: SOURCE_DATE_EPOCH }
-      const source = { ...debian, packages }
-      await makeDebianTar(source, context, { target, architecture: recipe.architecture })
-    } finally {
-      await rm(scratch, { recursive: true, force: true })
+    // A name of its own: what a killed run left, mounts and all, must not stop this one.
+    await using scratch = await makeScratch('e2e-root', dirname(target))
+    const context = {
+      scratch: scratch.path,
+      emit: () => undefined,
+      sourceDateEpoch: SOURCE_DATE_EPOCH,
     }
+    const source = { ...debian, packages }
+    await makeDebianTar(source, context, { target, architecture: recipe.architecture })
   })
 }
 
