@@ -9,7 +9,6 @@
  *
  * Reads only, but for the variable of 3, which is deleted again.
  */
-import { OsflashError } from '../../errors.ts'
 import { BOOT_CODE_BYTES } from '../../format/gpt.ts'
 import { readGrubTexts } from '../boot/bios-first-os.ts'
 import { disarmedText, type GrubTexts, grubRefusals } from '../boot/grub-arm.ts'
@@ -19,6 +18,7 @@ import type { Disk } from '../host/disk-identity.ts'
 import type { HostFacts } from '../host/host.ts'
 import { disksOfMount, isOnPlainDevice, mountOf } from '../host/mounts.ts'
 import type { FlashPlan } from './plan.ts'
+import { refused } from './refused.ts'
 
 /** What a BIOS would start of a disk. */
 export interface StartSector {
@@ -36,9 +36,6 @@ export interface GrubFacts {
   readonly isPlain: boolean
   readonly disks: readonly string[]
 }
-
-const refused = (message: string, ...hints: string[]): OsflashError =>
-  new OsflashError('refused', message, { hints })
 
 /** The GRUB of the first OS, where there is one. */
 export async function readGrub(

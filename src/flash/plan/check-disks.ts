@@ -10,7 +10,7 @@
  * What is the first OS's: what it is mounted from, what fstab knows, swap, boot areas, and what
  * is blank. RAID, LVM and dm-crypt are, when all that stands on them is and on no other disk.
  */
-import { OsflashError } from '../../errors.ts'
+import type { OsflashError } from '../../errors.ts'
 import { formatBytes } from '../../units.ts'
 import type { DiskContent } from '../host/contents.ts'
 import type { Disk } from '../host/disk-identity.ts'
@@ -18,9 +18,7 @@ import type { HostFacts } from '../host/host.ts'
 import { STORE_MOUNT } from '../places.ts'
 import { BOOT_TYPES, victimOfStage } from './our-stage.ts'
 import type { Victim } from './plan.ts'
-
-const refused = (message: string, ...hints: string[]): OsflashError =>
-  new OsflashError('refused', message, { hints })
+import { refused } from './refused.ts'
 
 /** @throws OsflashError `refused` */
 export function checkPair(disk: Disk, stage: Disk): void {

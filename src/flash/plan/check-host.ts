@@ -6,13 +6,10 @@
  * 3. A hardware watchdog, or the operator's word that none is fine.
  * 4. Somebody can log in afterwards.
  */
-import { OsflashError } from '../../errors.ts'
 import type { Carry } from '../carry/model.ts'
 import type { HostFacts } from '../host/host.ts'
 import type { State, SystemName } from '../states.ts'
-
-const refused = (message: string, ...hints: string[]): OsflashError =>
-  new OsflashError('refused', message, { hints })
+import { refused } from './refused.ts'
 
 /** @throws OsflashError `refused` */
 export function checkHost(

@@ -18,12 +18,10 @@ import type { HostFacts } from '../host/host.ts'
 import { nodesOf } from '../host/lsblk.ts'
 import { rootPlace, startOf } from '../image-places.ts'
 import { storeBytesFor } from '../store-shape.ts'
+import { refused } from './refused.ts'
 
 /** What an image is for. */
 export type ImageRole = 'rescue' | 'target'
-
-const refused = (message: string, ...hints: string[]): OsflashError =>
-  new OsflashError('refused', message, { hints })
 
 /** @throws OsflashError `refused` */
 export function checkDiskImage(role: ImageRole, manifest: Manifest): void {

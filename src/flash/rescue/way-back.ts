@@ -6,9 +6,8 @@
  *
  * Changes nothing. Going back is back.ts.
  */
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errnoOf, ioError } from '../../errors.ts'
+import { exists } from '../../system/exists.ts'
 import { readBackup } from '../arm-backup.ts'
 import type { ArmBackup } from '../boot/method.ts'
 import { STORE } from '../places.ts'
@@ -22,7 +21,7 @@ const REVERSIBLE: readonly (State | undefined)[] = ['committed', 'held']
  */
 export async function savedStart(store: string, state?: State): Promise<ArmBackup | string> {
   if (!REVERSIBLE.includes(state)) return `the state is ${state ?? 'unknown'}`
-  if (await isThere(join(store, STORE.wiping))) return 'its disk was wiped'
+  if (await exists(join(store, STORE.wiping))) return 'its disk was wiped'
   const saved = await readBackup(join(store, STORE.guardBackup))
   return saved ?? 'nobody knows what the guard took the place of'
 }
@@ -30,14 +29,3 @@ export async function savedStart(store: string, state?: State): Promise<ArmBacku
 /** For the status: whether `osflash abort` would go back. */
 export const canGoBack = async (store: string, state: State): Promise<boolean> =>
   typeof (await savedStart(store, state).catch(() => '')) !== 'string'
-
-/** Who cannot look must not be told that nothing was wiped. */
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (cause) {
-    if (errnoOf(cause) === 'ENOENT') return false
-    throw ioError(`looking for ${path}`, cause)
-  }
-}
