@@ -8,10 +8,12 @@
  *
  * Not promised: owner, ACLs and attributes of a file that is replaced.
  */
+
 import { constants } from 'node:fs'
 import { open, rename, rm, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errnoOf, ioError } from '../errors.ts'
+import { syncFolder } from '../system/sync-folder.ts'
 
 /**
  * Replaces or makes a file; it is on the disk when the promise settles.
@@ -50,15 +52,5 @@ export async function removeFileSafely(path: string): Promise<void> {
     await syncFolder(dirname(path))
   } catch (cause) {
     if (errnoOf(cause) !== 'ENOENT') throw ioError(`removing ${path}`, cause)
-  }
-}
-
-/** What was made, renamed or removed in the folder is on the disk. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }

@@ -8,12 +8,13 @@
  *
  * Not promised: sectors that a disk has moved, or what a flash translation layer keeps.
  */
+
 import { constants } from 'node:fs'
 import { lstat, open, readdir, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errnoOf, ioError } from '../errors.ts'
+import { syncFolder } from '../system/sync-folder.ts'
 import { MIB } from '../units.ts'
-import { syncFolder } from './durable-file.ts'
 import { SECRETS, STORE } from './places.ts'
 
 /** Erases what `SECRETS` names, and whom to tell; gone is fine. @throws OsflashError `io` */

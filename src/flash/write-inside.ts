@@ -8,10 +8,12 @@
  * Not promised: safety against somebody who changes the tree meanwhile; it is mounted by us
  * alone.
  */
-import { type FileHandle, mkdir, open, rename, rm, symlink } from 'node:fs/promises'
+
+import { mkdir, open, rename, rm, symlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
 import { resolveInside } from '../system/inside-root.ts'
+import { syncFolder } from '../system/sync-folder.ts'
 
 const FOLDER_MODE = 0o755
 
@@ -37,7 +39,7 @@ export async function writeInside(root: string, file: FileInside): Promise<void>
     await rm(beside, { force: true })
     await writeWhole(beside, file)
     await rename(beside, to)
-    await flushFolder(dirname(to))
+    await syncFolder(dirname(to))
   } catch (cause) {
     await rm(beside, { force: true }).catch(() => undefined)
     throw ioError(`writing ${file.path} of the root at ${root}`, cause)
@@ -53,7 +55,7 @@ export async function linkInside(root: string, path: string, to: string): Promis
     await rm(beside, { force: true })
     await symlink(to, beside)
     await rename(beside, at)
-    await flushFolder(dirname(at))
+    await syncFolder(dirname(at))
   } catch (cause) {
     throw ioError(`linking ${path} of the root at ${root}`, cause)
   }
@@ -67,7 +69,7 @@ export async function removeInside(root: string, path: string): Promise<void> {
   }
   try {
     await rm(at, { recursive: true, force: true })
-    await flushFolder(dirname(at))
+    await syncFolder(dirname(at))
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT') return
     throw ioError(`removing ${path} of the root at ${root}`, cause)
@@ -97,10 +99,5 @@ async function makeFolders(path: string): Promise<void> {
     await makeFolders(dirname(path))
     await mkdir(path, FOLDER_MODE)
   }
-  await flushFolder(dirname(path))
-}
-
-async function flushFolder(path: string): Promise<void> {
-  await using folder: FileHandle = await open(path, 'r')
-  await folder.sync()
+  await syncFolder(dirname(path))
 }

@@ -11,6 +11,7 @@
  *    aligned the cache is dropped before.
  * 6. A target has an identity, so that a checkpoint is never applied to another one.
  */
+
 import { constants, type Stats } from 'node:fs'
 import {
   type FileHandle,
@@ -27,6 +28,7 @@ import { errnoOf, ioError, OsflashError } from '../errors.ts'
 import { describeBlockDevice } from '../system/block-device.ts'
 import { type DiskKind, diskKindOf } from '../system/disk-kind.ts'
 import { run } from '../system/run.ts'
+import { syncFolder } from '../system/sync-folder.ts'
 import { DIRECT_ALIGN_BYTES } from './disk-range.ts'
 import type { DiskRange } from './plan.ts'
 import { makeZeroFill } from './zero-fill.ts'
@@ -314,18 +316,9 @@ async function giveName(from: string, to: string): Promise<void> {
     await unlink(from).catch((cause: unknown) => {
       if (errnoOf(cause) !== 'ENOENT') throw cause
     })
-    await syncFolder(to)
+    await syncFolder(dirname(to))
   } catch (cause) {
     throw ioError(`renaming ${from} to ${to}`, cause)
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(dirname(path), 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }
 

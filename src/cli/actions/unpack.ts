@@ -5,9 +5,11 @@
  * 2. The checkpoint lies beside a file, and in /var/lib/osflash for a device.
  * 3. `--dry-run` prints the plan and touches nothing.
  */
+
 import { stat } from 'node:fs/promises'
 import { openSource } from '../../deliver/open.ts'
 import { OsflashError } from '../../errors.ts'
+import { exists } from '../../system/exists.ts'
 import { formatBytes, formatDuration } from '../../units.ts'
 import type { DecodeThreads } from '../../unpack/decode-threads.ts'
 import { planUnpack, unpackDisk } from '../../unpack/unpack-disk.ts'
@@ -98,12 +100,6 @@ function resumable(error: unknown): unknown {
   const hints = [...error.hints, 'the same command with --resume goes on from the checkpoint']
   return new OsflashError(code, message, { data, cause, hints })
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
 
 interface Written {
   readonly to: string

@@ -9,9 +9,11 @@
  * Not promised: that GRUB, which replays no journal, sees custom.cfg after a power cut right after
  * arming. It then starts the first OS.
  */
-import { lstat, readFile, stat } from 'node:fs/promises'
+
+import { lstat, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errnoOf, ioError, OsflashError } from '../../errors.ts'
+import { OsflashError } from '../../errors.ts'
+import { readIfThere } from '../../system/read-if-there.ts'
 import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
 import {
   armedEnvironment,
@@ -136,13 +138,6 @@ async function writeCustom(grubFolder: string, text: string): Promise<void> {
 const customPath = (grubFolder: string): string => join(grubFolder, 'custom.cfg')
 const environmentPath = (grubFolder: string): string => join(grubFolder, 'grubenv')
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  return readFile(path).catch((cause: unknown) => {
-    if (errnoOf(cause) === 'ENOENT') return undefined
-    throw ioError(`reading ${path}`, cause)
-  })
-}
 
 const isLink = async (path: string): Promise<boolean> =>
   lstat(path).then(

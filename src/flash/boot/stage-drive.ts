@@ -8,10 +8,11 @@
  * 3. Names of GRUB's own disk drivers (`ahci0`, `usb0`) say nothing about the BIOS: refused.
  * 4. Where the kernel asked the BIOS too (/sys/firmware/edd), it must not say otherwise.
  */
-import { readFile } from 'node:fs/promises'
+
 import { join } from 'node:path'
-import { errnoOf, ioError, OsflashError } from '../../errors.ts'
+import { OsflashError } from '../../errors.ts'
 import { exists } from '../../system/exists.ts'
+import { readIfThere } from '../../system/read-if-there.ts'
 import { FIRST_DRIVE } from './guard.ts'
 
 export const STAGE_PARAMETER = 'osflash.stage'
@@ -91,9 +92,6 @@ export async function checkEdd(disk: StageDisk, folder = '/sys/firmware/edd'): P
 
 /** The kernel makes no file for what the BIOS did not say. */
 async function readFact(path: string): Promise<number | undefined> {
-  const text = await readFile(path, 'latin1').catch((cause: unknown) => {
-    if (errnoOf(cause) === 'ENOENT') return ''
-    throw ioError(`reading ${path}`, cause)
-  })
-  return text.trim() === '' ? undefined : Number(text.trim())
+  const text = (await readIfThere(path))?.toString('latin1').trim() ?? ''
+  return text === '' ? undefined : Number(text)
 }

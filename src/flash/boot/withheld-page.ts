@@ -10,8 +10,9 @@
  *
  * Not promised: anything of firmware that starts the disk by other means than a file system.
  */
-import { readFile } from 'node:fs/promises'
-import { errnoOf, ioError, OsflashError } from '../../errors.ts'
+
+import { OsflashError } from '../../errors.ts'
+import { readIfThere } from '../../system/read-if-there.ts'
 import type { DiskRange } from '../../unpack/plan.ts'
 import type { Target } from '../../unpack/target.ts'
 import { writeFileSafely } from '../durable-file.ts'
@@ -98,10 +99,7 @@ export async function returnPage(disk: string, page: WithheldPage): Promise<void
 }
 
 async function readRemembered({ path }: WithheldPage): Promise<Uint8Array | undefined> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    if (errnoOf(cause) === 'ENOENT') return undefined
-    throw ioError(`reading ${path}`, cause)
-  })
+  const bytes = await readIfThere(path)
   return bytes?.length === PAGE_BYTES ? Uint8Array.from(bytes) : undefined
 }
 

@@ -8,13 +8,15 @@
  *
  * Reads only; `writeCarry` writes to the folder given. Not carried: users other than root.
  */
+
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { hostname as kernelHostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import * as z from 'zod/mini'
 import { errnoOf, ioError, OsflashError } from '../../errors.ts'
 import { readInside } from '../../system/inside-root.ts'
-import { syncFolder, writeFileSafely } from '../durable-file.ts'
+import { syncFolder } from '../../system/sync-folder.ts'
+import { writeFileSafely } from '../durable-file.ts'
 import { keyLines, mergeKeys, opensShell } from './authorized-keys.ts'
 import { type CaptureInput, captureNetwork } from './capture-network.ts'
 import { CARRY_FILES, type Carry, type CarryInterface, carrySchema } from './model.ts'

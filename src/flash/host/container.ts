@@ -5,7 +5,9 @@
  * 2. Another root than that of process 1 is a chroot.
  * 3. Whoever cannot be asked says nothing: the later checks still need a disk that is the root's.
  */
-import { access, readFile, stat } from 'node:fs/promises'
+
+import { readFile, stat } from 'node:fs/promises'
+import { exists } from '../../system/exists.ts'
 import { run } from '../../system/run.ts'
 
 const MARKS = ['/run/.containerenv', '/.dockerenv', '/run/systemd/container', '/proc/vz/veinfo']
@@ -35,9 +37,3 @@ async function isChroot(): Promise<boolean> {
   const [own, first] = await Promise.all([stat('/'), stat('/proc/1/root').catch(() => undefined)])
   return first !== undefined && (own.ino !== first.ino || own.dev !== first.dev)
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )

@@ -6,9 +6,11 @@
  * 2. What cannot be read is absent; the check that needs it refuses.
  * 3. Disks have their own module (disks.ts), the network and the keys the carry.
  */
-import { access, readdir, readFile, realpath } from 'node:fs/promises'
+
+import { readdir, readFile, realpath } from 'node:fs/promises'
 import { hostname, machine } from 'node:os'
 import { join } from 'node:path'
+import { exists } from '../../system/exists.ts'
 import { findContainer } from './container.ts'
 import { driversOf } from './modules.ts'
 import {
@@ -113,9 +115,3 @@ async function readNetworkModules(): Promise<ReadonlyMap<string, readonly string
   }
   return found
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )

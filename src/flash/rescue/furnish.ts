@@ -8,9 +8,10 @@
  * 4. Checked inside the target: sshd takes its configuration, the host keys are the old ones.
  * 5. Unmounted and flushed, so that what was checked is what starts.
  */
-import { readFile } from 'node:fs/promises'
+
 import { join } from 'node:path'
 import type { Manifest } from '../../format/manifest.ts'
+import { readIfThere } from '../../system/read-if-there.ts'
 import { applyCarry } from '../carry/apply.ts'
 import { checkCarry } from '../carry/check.ts'
 import { rootPlace } from '../image-places.ts'
@@ -49,12 +50,9 @@ export async function furnishTarget(host: RescueHost, target: WrittenTarget): Pr
     rescueRootUuid: host.rescueRootUuid,
     reach: carry.reach,
     boot: await host.boot.confirmSettings(),
-    sequences: parseSequences(await readStored(host.store)),
+    // A host that never took an image has no such file.
+    sequences: parseSequences(await readIfThere(join(host.store, STORE.sequences))),
   })
   for (const text of notes) emit({ event: 'note', text })
   await checkCarry({ root: root.path, carry })
 }
-
-/** What the first OS had taken before; a host that never took an image has no such file. */
-const readStored = (store: string): Promise<Buffer | undefined> =>
-  readFile(join(store, STORE.sequences)).catch(() => undefined)

@@ -9,6 +9,7 @@
  *
  * Nothing of the disk is touched. Not promised: the old target; it is gone once fetching began.
  */
+
 import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SecretKey } from '../../encrypt/keys.ts'
@@ -16,10 +17,12 @@ import { decryptSessionKey } from '../../encrypt/session-key.ts'
 import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
+import { readIfThere } from '../../system/read-if-there.ts'
+import { syncFolder } from '../../system/sync-folder.ts'
 import { type CheckSignatures, expectKind, type OpenImage } from '../../unpack/image.ts'
 import { planDisk } from '../../unpack/plan.ts'
 import { canRender } from '../carry/apply.ts'
-import { removeFileSafely, syncFolder, writeFileSafely } from '../durable-file.ts'
+import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
 import { eraseSessionKey } from '../erase.ts'
 import { startOf } from '../image-places.ts'
 import type { Journal } from '../journal.ts'
@@ -149,7 +152,7 @@ function checkFits(image: OpenImage, plan: FlashPlan): void {
 async function checkAge(manifest: Manifest, { store, journal }: Replacement): Promise<void> {
   const since = Date.parse(journal.current?.since ?? '') || 0
   checkFresh([manifest], Math.max(Date.now(), since))
-  const bytes = await readFile(join(store, STORE.sequences)).catch(() => undefined)
+  const bytes = await readIfThere(join(store, STORE.sequences))
   checkSequence(manifest, parseSequences(bytes))
 }
 

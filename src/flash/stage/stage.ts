@@ -11,11 +11,13 @@
  * Started again after an interruption, 1 goes on at its checkpoint or is skipped, and 2 goes on
  * where the copy ended. The first disk is only read.
  */
-import { mkdir, readFile } from 'node:fs/promises'
+
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ioError, OsflashError } from '../../errors.ts'
 import { type Emit, inPhase } from '../../events.ts'
 import type { DiskLayout } from '../../format/manifest.ts'
+import { readIfThere } from '../../system/read-if-there.ts'
 import { run } from '../../system/run.ts'
 import type { CheckSignatures } from '../../unpack/image.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
@@ -186,7 +188,7 @@ async function fillStore(store: Store, input: StageInput): Promise<void> {
   const { plan, target, carry, check, emit, signal } = input
   await writeFileSafely(join(store.path, STORE.plan), planBytes(plan), 0o600)
   await storeTrust(store.path, input.trust)
-  const sequences = await readFile(SEQUENCES).catch(() => undefined)
+  const sequences = await readIfThere(SEQUENCES)
   if (sequences !== undefined) {
     await writeFileSafely(join(store.path, STORE.sequences), sequences, 0o600)
   }

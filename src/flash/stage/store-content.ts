@@ -8,6 +8,7 @@
  *
  * Not promised: that the copy is right while it still is called `.part`.
  */
+
 import { constants } from 'node:fs'
 import { mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -18,10 +19,11 @@ import { ioError, OsflashError } from '../../errors.ts'
 import { type Emit, inPhase } from '../../events.ts'
 import { exists } from '../../system/exists.ts'
 import { run } from '../../system/run.ts'
+import { syncFolder } from '../../system/sync-folder.ts'
 import { formatBytes } from '../../units.ts'
 import type { CheckSignatures } from '../../unpack/image.ts'
 import { verifyImage } from '../../unpack/verify.ts'
-import { removeFileSafely, syncFolder, writeFileSafely } from '../durable-file.ts'
+import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
 import { manifestDigest } from '../image-places.ts'
 import { STORE } from '../places.ts'
 import { roomForImage } from '../store-shape.ts'

@@ -7,9 +7,11 @@
  *
  * Not promised: removal after SIGKILL or a power cut; the next run says what to remove.
  */
+
 import { access, type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errnoOf, ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
+import { syncFolder } from '../../system/sync-folder.ts'
 
 export interface PartialFile extends AsyncDisposable {
   /** The path under which it is written. */
@@ -89,15 +91,6 @@ function taken(path: string): OsflashError {
   return new OsflashError('refused', `creating ${path}: already exists`, {
     hints: [`when no other run is writing it: rm ${path}`],
   })
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }
 
 async function doing(what: string, work: () => Promise<void>): Promise<void> {

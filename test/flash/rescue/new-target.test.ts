@@ -118,10 +118,17 @@ describe('another target', () => {
     await (await held({ plan: target({ name: 'test-disk', sequence: 5 }) })).replace()
   })
 
-  it('is not older than what the first system took before', async () => {
+  it('is not older than what the first OS took before', async () => {
     const one = await held()
     await writeFile(join(one.store, STORE.sequences), '{"test-disk":5}')
     await expect(one.replace()).rejects.toThrow('its sequence is 4, this host took 5 before')
+    expect(await one.isUntouched()).toBe(true)
+  })
+
+  it('is refused where nobody can read what the first OS took', async () => {
+    const one = await held()
+    await mkdir(join(one.store, STORE.sequences))
+    await expect(one.replace()).rejects.toMatchObject({ code: 'io' })
     expect(await one.isUntouched()).toBe(true)
   })
 
