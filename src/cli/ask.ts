@@ -6,9 +6,10 @@
  *    signal and the end of the terminal cancel.
  * 3. Without a terminal it is a usage error that names the option to use instead.
  */
-import { openSync, writeSync } from 'node:fs'
-import { ReadStream } from 'node:tty'
-import { cancelled, OsflashError, throwIfCancelled } from '../errors.ts'
+
+import { writeSync } from 'node:fs'
+import { cancelled, throwIfCancelled } from '../errors.ts'
+import { openTerminal } from './terminal.ts'
 
 const CTRL_C = '\u0003'
 const CTRL_D = '\u0004'
@@ -18,7 +19,7 @@ const BACKSPACES = ['\u007f', '\b']
 /** @throws OsflashError `usage` without a terminal, `cancelled` on Ctrl-C or a signal */
 export async function askSecret(question: string, signal: AbortSignal): Promise<string> {
   throwIfCancelled(signal)
-  const { terminal, descriptor } = openTerminal()
+  const { terminal, descriptor } = openTerminal('asking for a passphrase', '--passphrase-file FILE')
   const { promise: answer, resolve, reject } = Promise.withResolvers<string>()
   const stop = (): void => reject(cancelled())
   const typed = new TypedLine()
@@ -60,17 +61,5 @@ export class TypedLine {
       else this.#characters.push(key)
     }
     return 'open'
-  }
-}
-
-function openTerminal(): { readonly terminal: ReadStream; readonly descriptor: number } {
-  try {
-    const descriptor = openSync('/dev/tty', 'r+')
-    return { terminal: new ReadStream(descriptor), descriptor }
-  } catch (cause) {
-    throw new OsflashError('usage', 'asking for a passphrase: there is no terminal', {
-      cause,
-      hints: ['--passphrase-file FILE'],
-    })
   }
 }

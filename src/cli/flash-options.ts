@@ -2,8 +2,8 @@
  * Options that `plan` and `apply` share.
  *
  * 1. No option has a default here: what is not given may stand in /etc/osflash/apply.yaml.
- * 2. `planInputOf` merges both, checks them and reads the keys: flash-settings.ts, which is loaded
- *    when a verb is run.
+ * 2. `flashRequestOf` merges both, checks them and reads the keys: flash-settings.ts, which is
+ *    loaded when a verb is run.
  */
 import type { Command } from 'commander'
 import type { FlashOptions, FlashRequest } from './flash-settings.ts'
@@ -33,7 +33,7 @@ export function flashOptions(command: Command): Command {
     .option('--go-within <seconds>', 'else back to this system (default 900)', within)
     .option(
       '--confirm <how>',
-      'auto; ssh waits for osflash-confirm in the target; none asks nobody',
+      'auto; ssh waits for osflash-confirm in the target; none: no trial',
       choice(['auto', 'ssh', 'none']),
     )
     .option('--confirm-within <seconds>', 'else back to the rescue (default 600)', within)
@@ -47,7 +47,7 @@ export function flashOptions(command: Command): Command {
  * @throws OsflashError `usage` for what is missing or wrong, naming option or place; `refused`
  *   for a settings file that others may write to; `io`, `trust`, `decryption` for the keys
  */
-export async function planInputOf(
+export async function flashRequestOf(
   options: FlashOptions,
   context: VerbContext,
 ): Promise<FlashRequest> {

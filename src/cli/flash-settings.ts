@@ -228,7 +228,10 @@ function checkNotify(address: string): void {
     throw usage('reading --notify: not an http or https address')
   }
   if (url.username === '' && url.password === '') return
-  throw usage('reading --notify: a name or a password in the address', 'a token in path or query')
+  throw usage(
+    'reading --notify: a name or a password in the address',
+    'put a token into its path or query',
+  )
 }
 
 /** As every verb does, and no signature may be from the future when a replacement starts. */

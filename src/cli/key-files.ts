@@ -41,6 +41,11 @@ interface PassphraseSource {
  */
 export async function trustOf(options: TrustOptions): Promise<CheckSignatures> {
   if (options.trust === undefined) {
+    if (options.threshold !== undefined) {
+      throw new OsflashError('usage', '--threshold counts signers of --trust: none was given', {
+        hints: ['--trust signer.pub'],
+      })
+    }
     if (options.insecureUnsigned) return undefined
     throw new OsflashError('usage', 'no --trust given: nothing says whose signature counts', {
       hints: ['--trust signer.pub', '--insecure-unsigned believes anybody; never use it on a host'],

@@ -28,9 +28,9 @@ Examples:
   osflash resume --target https://images.example/web-2.osimg --trust signer.pub --identity host.key
 
 A rescue that holds has SSH open and does nothing by itself. This verb tries again: it wipes the
-disk, writes the target, and lets it start on trial. osflash status says why it holds.
---target takes the place of the stored image, which is gone once fetching began. The keys of the
-first system are gone too: bring copies (scp host.key signer.pub root@HOST:/run/).`,
+disk, writes the target, and lets it start on trial. Status 3: it holds again; osflash status says
+why. --target takes the place of the stored image, which is gone once fetching began. The keys of
+the first OS are gone too: bring copies (scp host.key signer.pub root@HOST:/run/).`,
       )
       .action(async (options: ResumeVerbOptions) => {
         const { resume } = await import('./actions/resume.ts')

@@ -7,10 +7,11 @@
  * 3. Nothing goes on reading afterwards: a read of a terminal that waits in libuv's threads, as
  *    that of a file's stream does, keeps the program from ending and takes the next line typed.
  */
-import { openSync, writeSync } from 'node:fs'
+
+import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { ReadStream } from 'node:tty'
-import { cancelled, OsflashError, throwIfCancelled } from '../errors.ts'
+import { cancelled, throwIfCancelled } from '../errors.ts'
+import { openTerminal } from './terminal.ts'
 
 export interface TypedWord {
   /** What will be lost, and what to type. */
@@ -22,7 +23,10 @@ export interface TypedWord {
 /** @throws OsflashError `usage` without a terminal, `cancelled` for another word or a signal */
 export async function askTyped({ question, word, signal }: TypedWord): Promise<void> {
   throwIfCancelled(signal)
-  const { terminal, descriptor } = openTerminal()
+  const { terminal, descriptor } = openTerminal(
+    'asking for the word',
+    '--yes, once the plan was read: osflash plan',
+  )
   const { promise: answer, resolve, reject } = Promise.withResolvers<string>()
   const stop = (): void => reject(cancelled())
   // Without an output the terminal itself edits the line, and makes a signal of Ctrl-C.
@@ -38,17 +42,5 @@ export async function askTyped({ question, word, signal }: TypedWord): Promise<v
     signal.removeEventListener('abort', stop)
     lines.close()
     terminal.destroy()
-  }
-}
-
-function openTerminal(): { readonly terminal: ReadStream; readonly descriptor: number } {
-  try {
-    const descriptor = openSync('/dev/tty', 'r+')
-    return { terminal: new ReadStream(descriptor), descriptor }
-  } catch (cause) {
-    throw new OsflashError('usage', 'asking for the word: there is no terminal', {
-      cause,
-      hints: ['--yes, once the plan was read: osflash plan'],
-    })
   }
 }

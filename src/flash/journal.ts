@@ -15,13 +15,16 @@
  *
  * Not promised: two writers at once. The second is refused when it finds a record of the first.
  */
+
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf, ioError, OsflashError } from '../errors.ts'
+import { readIfThere } from '../system/read-if-there.ts'
 import { makeSlots, slotView } from '../system/shared-buffers.ts'
 import { writeFileSafely } from './durable-file.ts'
+import { RESUME_WITH } from './hints.ts'
 import { STORE } from './places.ts'
 import { type JournalRecord, journalRecordSchema, NEXT, type SystemName } from './states.ts'
 
@@ -209,7 +212,7 @@ async function readRecord(folder: string): Promise<JournalRecord | undefined> {
   const neverWritten = first === undefined && (second?.every((byte) => byte === 0) ?? true)
   if (neverWritten) return undefined
   throw new OsflashError('format', `reading the journal: no slot is readable in ${folder}`, {
-    hints: ['dmesg shows errors of the disk', 'osflash resume --target IMG starts again'],
+    hints: ['dmesg shows errors of the disk', `${RESUME_WITH} starts again, behind the guard`],
   })
 }
 
@@ -228,11 +231,8 @@ async function asConfirmed(folder: string, record: JournalRecord): Promise<Journ
   // A target may also be started by hand, from a rescue that holds.
   if (record.state !== 'trial' && record.state !== 'held') return record
   // What cannot be read may say yes: who took that for a no would wipe a system that is confirmed.
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    if (errnoOf(cause) === 'ENOENT') return ''
-    throw ioError(`reading ${path}`, cause)
-  })
-  if (text.trim() !== record.planDigest) return record
+  const text = (await readIfThere(path))?.toString().trim()
+  if (text !== record.planDigest) return record
   const { mtime } = await stat(path)
   const { error: _, ...rest } = record
   return { ...rest, state: 'confirmed', system: 'target', since: mtime.toISOString() }

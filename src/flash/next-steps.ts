@@ -6,6 +6,7 @@
  *
  * Pure.
  */
+import { RESUME_WITH } from './hints.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import type { State, SystemName } from './states.ts'
 
@@ -54,13 +55,13 @@ export function nextSteps(situation: Situation): readonly string[] {
     case 'held':
       return [
         'osflash resume tries again',
-        'osflash resume --target IMAGE --trust CERT --identity KEY tries another target',
+        `${RESUME_WITH} tries another target`,
         ...(situation.canGoBack ? [BACK] : []),
       ]
     default:
       return [
         BY_ITSELF,
-        'osflash hold: an interruption is not gone on with',
+        'osflash hold: after an interruption it stays, and does not go on by itself',
         ...(situation.canGoBack ? [BACK] : []),
       ]
   }

@@ -35,7 +35,7 @@ test('in a system that is no target it is refused', async () => {
   const { status, stderr } = await play(['confirm'])
   expect({ status, stderr }).toEqual({
     status: 3,
-    stderr: `osflash: error: confirming this system: it is the first system, nothing is on trial
+    stderr: `osflash: error: confirming this system: it is the first OS, nothing is on trial
 hint: osflash status says which system runs, and what comes next
 `,
   })

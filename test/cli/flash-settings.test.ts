@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { planInputOf } from '../../src/cli/flash-options.ts'
+import { flashRequestOf } from '../../src/cli/flash-options.ts'
 import { readSettings } from '../../src/cli/flash-settings.ts'
 import type { VerbContext } from '../../src/cli/verb.ts'
 import { openFileSource } from '../../src/deliver/file.ts'
@@ -133,7 +133,7 @@ describe('the request', () => {
     config: '',
   }
   const request = async (changes: object) =>
-    planInputOf({ ...options, config: await settingsFile(''), ...changes }, context)
+    flashRequestOf({ ...options, config: await settingsFile(''), ...changes }, context)
 
   it('has defaults that an operator can live with', async () => {
     const { input, trust } = await request({})
@@ -154,7 +154,7 @@ describe('the request', () => {
     async (name) => {
       const { [name as keyof typeof options]: _, ...rest } = options
       const config = await settingsFile('')
-      await expect(planInputOf({ ...rest, config }, context)).rejects.toMatchObject({
+      await expect(flashRequestOf({ ...rest, config }, context)).rejects.toMatchObject({
         code: 'usage',
         message: expect.stringContaining(`no --${name} given`),
       })

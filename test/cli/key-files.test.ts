@@ -41,6 +41,13 @@ test('--insecure-unsigned believes anybody, but only without --trust', async () 
   expect(check).toBeTypeOf('function')
 })
 
+test('a threshold without --trust is refused: nobody would be counted', async () => {
+  await expect(trustOf({ threshold: 2, insecureUnsigned: true })).rejects.toMatchObject({
+    code: 'usage',
+    message: expect.stringContaining('--threshold'),
+  })
+})
+
 async function opens(vector: string, trust: readonly string[], threshold?: number) {
   const check = await trustOf({ trust, ...(threshold === undefined ? {} : { threshold }) })
   await using source = await openFileSource(vectorPath(vector))

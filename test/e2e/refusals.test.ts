@@ -22,7 +22,10 @@ interface Refusal {
   readonly isSecond?: true
   /** 3 unless it is a question of trust, damage or the network. */
   readonly status?: number
+  /** About the one line of the error. */
   readonly says: RegExp
+  /** About a hint below it. */
+  readonly hint?: RegExp
 }
 
 /** Two machines at once on two processors. */
@@ -46,10 +49,19 @@ const END_OTHER =
   'for second in $(seq 60); do grep -q @osflash- /proc/net/unix || break; sleep 1; done'
 
 const REFUSALS: readonly Refusal[] = [
-  { what: 'no such disk', options: { disk: 'NO-SUCH-DISK' }, says: /NO-SUCH-DISK/ },
-  { what: 'a kernel name', options: { disk: 'vda' }, says: /vda.*|E2E-DISK-1/s },
+  {
+    what: 'no such disk',
+    options: { disk: 'NO-SUCH-DISK' },
+    says: /the disk NO-SUCH-DISK: no disk has/,
+  },
+  {
+    what: 'a kernel name',
+    options: { disk: 'vda' },
+    says: /the disk vda: this name may mean another disk/,
+    hint: new RegExp(`^hint: ${SERIAL.disk} is /dev/vda`, 'm'),
+  },
   { what: 'a number that two disks have', options: { stage: TWIN }, says: /2 disks/ },
-  { what: 'one disk for both', options: { stage: SERIAL.disk }, says: /--stage/ },
+  { what: 'one disk for both', options: { stage: SERIAL.disk }, says: /named by --disk and by/ },
   {
     what: 'the disk that runs this system, named as stage',
     options: { disk: SERIAL.stage, stage: SERIAL.disk },
@@ -60,7 +72,7 @@ const REFUSALS: readonly Refusal[] = [
   {
     what: 'a disk too small',
     target: { name: 'large', set: ['disk.size=8GiB'] },
-    says: /8\.00 GiB|too small|larger disk/,
+    says: /the image needs 8\.00 GiB/,
   },
   {
     what: 'an image for other firmware',
@@ -80,14 +92,24 @@ const REFUSALS: readonly Refusal[] = [
     status: 4,
     says: /sequence is 1, this host took 7/,
   },
-  { what: 'a signer whom nobody trusts', options: STRANGER, status: 4, says: /sign/ },
-  { what: 'a key for other images', options: STRANGERS_KEY, status: 4, says: /decrypt|key/ },
-  { what: 'no watchdog', options: { 'accept-no-watchdog': null }, says: /watchdog/ },
+  {
+    what: 'a signer whom nobody trusts',
+    options: STRANGER,
+    status: 4,
+    says: /verifying the signatures/,
+  },
+  {
+    what: 'a key for other images',
+    options: STRANGERS_KEY,
+    status: 4,
+    says: /checking the rescue: decrypting keys\.pgp/,
+  },
+  { what: 'no watchdog', options: { 'accept-no-watchdog': null }, says: /no hardware watchdog/ },
   {
     what: 'a boot loader that is not understood',
     before: `mv ${GRUB} ${AWAY}; echo 'set timeout=1' > ${GRUB}`,
     after: `mv ${AWAY} ${GRUB}`,
-    says: /boot loader/,
+    says: /checking the boot loader/,
   },
   {
     what: 'a boot loader that cannot write where it reads',
@@ -113,7 +135,7 @@ const REFUSALS: readonly Refusal[] = [
     what: 'a container',
     before: 'echo docker > /run/systemd/container',
     after: 'rm /run/systemd/container',
-    says: /container/,
+    says: /it is a container/,
   },
   {
     what: 'a second apply while one is under way',
@@ -200,7 +222,7 @@ async function expectRefused(began: Began, refusals: readonly Refusal[]): Promis
   const stage = await digestOfDisk(host.stagePath)
   const faults: string[] = []
   for (const refusal of refusals) {
-    const { what, options = {}, status = 3, says } = refusal
+    const { what, options = {}, status = 3, says, hint = /^/ } = refusal
     const command = applyWith(began, await targetOf(began, refusal), options)
     const waiting = commandLine('apply', { 'no-reboot': '' }, images)
     const before = refusal.isSecond ? otherApply(waiting) : (refusal.before ?? ':')
@@ -208,7 +230,8 @@ async function expectRefused(began: Began, refusals: readonly Refusal[]): Promis
     const undone = `${before}; ${command}; status=$?; ${after}`
     const outcome = await host.outcome(`${undone}; exit $status`)
     const lines = outcome.stderr.split('\n').filter((line) => /^osflash: error: /.test(line))
-    const isAsWanted = outcome.status === status && lines.length === 1 && says.test(outcome.stderr)
+    const saysWhy = lines.length === 1 && says.test(lines.join()) && hint.test(outcome.stderr)
+    const isAsWanted = outcome.status === status && saysWhy
     if (!isAsWanted) faults.push(`${what}: ${outcome.status}: ${outcome.stderr}`)
   }
   expect(faults).toEqual([])

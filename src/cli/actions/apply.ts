@@ -18,7 +18,7 @@ import { armRescue, throwIfCancelledArmed } from '../../flash/stage/arm.ts'
 import { fillStage } from '../../flash/stage/stage.ts'
 import { run } from '../../system/run.ts'
 import { formatDuration } from '../../units.ts'
-import { type FlashOptions, planInputOf } from '../flash-options.ts'
+import { type FlashOptions, flashRequestOf } from '../flash-options.ts'
 import { renderFlashPlan } from '../flash-plan-text.ts'
 import { type TrustFile, trustFilesOf } from '../key-files.ts'
 import { askTyped } from '../typed-word.ts'
@@ -38,7 +38,7 @@ export async function apply(options: ApplyVerbOptions, context: VerbContext): Pr
       hints: ['--yes, once the plan was read: osflash plan --json'],
     })
   }
-  const { input, trust } = await planInputOf(options, context)
+  const { input, trust } = await flashRequestOf(options, context)
   await using preflight = await makePlan(input)
   const { plan } = preflight
   if (!context.json) context.stderr.write(renderFlashPlan(plan))

@@ -37,4 +37,4 @@ export async function confirm(context: VerbContext): Promise<void> {
 }
 
 const nameOf = (system: 'first-os' | 'rescue'): string =>
-  system === 'rescue' ? 'rescue' : 'first system, nothing is on trial'
+  system === 'rescue' ? 'rescue' : 'first OS, nothing is on trial'

@@ -2,9 +2,11 @@
  * What `osflash resume` does.
  *
  * 1. With `--target`: opens the new image; nothing of the old one is touched before it is believed.
- * 2. Says how the run ended: rebooting, or holding with the reason.
+ * 2. Says how the run ended: rebooting, or holding, which is status 3 unless the rescue's own
+ *    service asked.
  */
 import { OsflashError } from '../../errors.ts'
+import type { RescueOutcome } from '../../flash/rescue/machine.ts'
 import type { NewTarget } from '../../flash/rescue/new-target.ts'
 import { resume as goOn } from '../../flash/rescue/resume.ts'
 import { identitiesOf, type TrustOptions, trustFilesOf, trustOf } from '../key-files.ts'
@@ -17,7 +19,10 @@ export interface ResumeVerbOptions extends TrustOptions {
   readonly boot?: boolean
 }
 
-/** @throws OsflashError `refused` outside of the rescue; what opening the image gives */
+/**
+ * @throws OsflashError `refused` outside of the rescue, or when it holds; what opening the image
+ *   gives
+ */
 export async function resume(options: ResumeVerbOptions, context: VerbContext): Promise<void> {
   const { emit, signal } = context
   const newTarget = await newTargetOf(options, context)
@@ -27,19 +32,49 @@ export async function resume(options: ResumeVerbOptions, context: VerbContext): 
     signal,
     ...(newTarget === undefined ? {} : { newTarget }),
   })
-  const text = outcome === 'held' ? 'the rescue holds: osflash status says why\n' : 'rebooting\n'
-  context.stdout.write(context.json ? `${JSON.stringify({ outcome })}\n` : text)
+  report(outcome, { atBoot: options.boot ?? false }, context)
 }
+
+/**
+ * A rescue that holds is a failure to who asked for more; the service did what it is there for.
+ * @throws OsflashError `refused` when the rescue holds
+ */
+export function report(
+  outcome: RescueOutcome,
+  { atBoot }: { readonly atBoot: boolean },
+  { json, stdout }: Pick<VerbContext, 'json' | 'stdout'>,
+): void {
+  if (json) stdout.write(`${JSON.stringify({ outcome })}\n`)
+  else if (outcome === 'rebooting') stdout.write('rebooting\n')
+  if (outcome === 'rebooting' || atBoot) return
+  throw new OsflashError('refused', 'replacing the operating system: the rescue holds', {
+    hints: ['osflash status says why, and what can be done next'],
+  })
+}
+
+/** Options that say nothing about the stored image. */
+const OF_TARGET = {
+  trust: '--trust',
+  threshold: '--threshold',
+  identity: '--identity',
+  passphraseFile: '--passphrase-file',
+} as const
 
 async function newTargetOf(
   options: ResumeVerbOptions,
   { signal }: VerbContext,
 ): Promise<NewTarget | undefined> {
-  const { target, trust = [] } = options
+  const { target, trust } = options
   if (target === undefined) {
-    if (trust.length === 0 && options.identity === undefined) return undefined
-    throw new OsflashError('usage', '--trust and --identity belong to --target', {
+    const idle = Object.entries(OF_TARGET).find(([name]) => name in options)?.[1]
+    if (idle === undefined) return undefined
+    throw new OsflashError('usage', `${idle} belongs to --target`, {
       hints: ['osflash resume --help'],
+    })
+  }
+  if (trust === undefined) {
+    throw new OsflashError('usage', 'no --trust given: nothing says whose signature counts', {
+      hints: ['--trust signer.pub'],
     })
   }
   const check = await trustOf(options)

@@ -7,7 +7,7 @@
 import { OsflashError } from '../../errors.ts'
 import { notifyAgain } from '../../flash/notify-again.ts'
 import { readStatus } from '../../flash/status.ts'
-import { isArmed } from '../first-os-boot.ts'
+import { isArmed } from '../is-armed.ts'
 import { renderStatus } from '../status-text.ts'
 import type { VerbContext } from '../verb.ts'
 

@@ -13,12 +13,14 @@
  *
  * Files and sectors are changed in place, each by one write that is read back.
  */
+
 import { access, constants, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ioError, OsflashError } from '../../errors.ts'
 import { BOOT_CODE_BYTES, GPT_PROBE_BYTES, parseGpt } from '../../format/gpt.ts'
 import { parseGrubEnvironment } from '../../format/grub-environment.ts'
 import { describeBlockDevice } from '../../system/block-device.ts'
+import { RESUME_WITH } from '../hints.ts'
 import { RESCUE, TARGET } from '../places.ts'
 import { readGrubEnvironment, setGrubVariables } from './grub-environment.ts'
 import {
@@ -248,7 +250,7 @@ async function startable(options: BiosRescueOptions): Promise<Startable> {
   const hasCode = own.subarray(0, BOOT_CODE_BYTES).some((byte) => byte !== 0)
   if (!hasSignature(own) || !hasCode) {
     throw new OsflashError('refused', `starting ${disk}: the target has no boot code for BIOS`, {
-      hints: ['osflash resume --target IMAGE, with an image for firmware bios'],
+      hints: [`${RESUME_WITH}, an image for firmware bios`],
     })
   }
   if (Buffer.compare(tableOf(own), tableOf(sector0)) === 0) return { disk, sector0, own }

@@ -83,7 +83,7 @@ load_env ${NEXT_ENTRY}
  * When an entry that was started by itself ends, GRUB starts the entries of `fallback`. The second
  * is for a menu where this entry is the first; it is told once, so that it does not go round.
  */
-const FALL_BACK = `echo "osflash: ${NEXT_ENTRY} stays set, the first system is started"
+const FALL_BACK = `echo "osflash: ${NEXT_ENTRY} stays set, the first OS is started"
 if [ "$osflash_stays" != 1 ]; then
 set osflash_stays=1
 set fallback="0 1"

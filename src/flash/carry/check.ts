@@ -70,7 +70,7 @@ function checkLogin({ rootKeys }: Carry, settings: SshdSettings): void {
     ['yes', 'prohibit-password', 'without-password'].includes(permitRootLogin)
   const byPassword = passwordAuthentication && permitRootLogin === 'yes'
   if (rootKeys > 0 ? !byKey : !byPassword) {
-    throw notCarried(`its sshd lets root not in (PermitRootLogin ${permitRootLogin})`)
+    throw notCarried(`its sshd does not let root in (PermitRootLogin ${permitRootLogin})`)
   }
 }
 

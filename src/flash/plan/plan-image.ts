@@ -4,10 +4,13 @@
  * 1. The manifest counts only after its signatures held.
  * 2. Indexes say how many bytes will be written; no segment is read.
  * 3. The source stays open: staging reads from it.
- * 4. The plan names an address without its query: that may be a token, and the plan stays.
+ * 4. What fails says which of the two images it is about.
+ * 5. The plan names an address without its query: that may be a token, and the plan stays.
  */
+
 import { isAddress, openSource } from '../../deliver/open.ts'
 import type { Source } from '../../deliver/source.ts'
+import { OsflashError } from '../../errors.ts'
 import { type CheckSignatures, type OpenImage, openImage } from '../../unpack/image.ts'
 import { loadIndex } from '../../unpack/payload.ts'
 import { manifestDigest, startOf } from '../image-places.ts'
@@ -37,7 +40,28 @@ export interface OpenPlanImage {
  * Opens an image for a plan; the caller disposes of it.
  * @throws OsflashError `refused`, `signature`, `format`, `limit`, `digest`, `io`, `network`
  */
-export async function openPlanImage(options: OpenPlanImage): Promise<PlanImage> {
+export function openPlanImage(options: OpenPlanImage): Promise<PlanImage> {
+  return namingImage(options, () => opened(options))
+}
+
+/** A plan has two images: what fails with one of them says which. An address may hold a token. */
+export async function namingImage<Value>(
+  { role, location }: Pick<OpenPlanImage, 'role' | 'location'>,
+  work: () => Promise<Value>,
+): Promise<Value> {
+  try {
+    return await work()
+  } catch (error) {
+    const what = `checking the ${role}`
+    if (!(error instanceof OsflashError) || error.code === 'cancelled') throw error
+    if (error.message.startsWith(what) || error.message.includes(location)) throw error
+    const { code, data, hints } = error
+    const place = isAddress(location) ? what : `${what} ${location}`
+    throw new OsflashError(code, `${place}: ${error.message}`, { cause: error, data, hints })
+  }
+}
+
+async function opened(options: OpenPlanImage): Promise<PlanImage> {
   const { role, location, check, signal } = options
   const isRemote = isAddress(location)
   const source = await openSource(location, signal === undefined ? {} : { signal })

@@ -54,12 +54,13 @@ import {
   checkSequence,
   checkStageFits,
   checkTargetFits,
+  type ImageRole,
 } from './check-images.ts'
 import { checkTools } from './check-tools.ts'
 import { type EstimateImage, estimate } from './estimate.ts'
 import { asBegun, type BegunRun, isCutStage, isOurStage } from './our-stage.ts'
 import type { DiskIdentity, FlashPlan } from './plan.ts'
-import { openPlanImage, type PlanImage } from './plan-image.ts'
+import { namingImage, openPlanImage, type PlanImage } from './plan-image.ts'
 import { risksOf } from './risks.ts'
 import { begunRun, checkNoRun, holdReplacement } from './run-state.ts'
 
@@ -157,9 +158,11 @@ async function openImages(input: PlanInput, kept: AsyncDisposableStack): Promise
   const taken = parseSequences(await readInside('/', SEQUENCES))
   for (const manifest of manifests) checkSequence(manifest, taken)
   for (const { facts } of [rescue, target]) checkRenderer(facts)
+  const ready = (role: ImageRole, opened: PlanImage) =>
+    namingImage({ role, location: input[role] }, () => readyImage(opened, identities))
   return {
-    rescue: { opened: rescue, ready: await readyImage(rescue, identities) },
-    target: { opened: target, ready: await readyImage(target, identities) },
+    rescue: { opened: rescue, ready: await ready('rescue', rescue) },
+    target: { opened: target, ready: await ready('target', target) },
   }
 }
 
@@ -283,7 +286,7 @@ function planOf(facts: PlanFacts): FlashPlan {
       rescue: estimateImage(images.rescue.opened),
       target: estimateImage(images.target.opened),
     }),
-    risks: risksOf(about, facts.carry.notes),
+    risks: risksOf({ ...about, target: images.target.opened.facts }, facts.carry.notes),
   }
   return asBegun(plan, disks.stageContent, disks.begun)
 }

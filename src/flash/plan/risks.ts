@@ -8,10 +8,10 @@
  */
 import type { FlashPlan } from './plan.ts'
 
-type RiskFacts = Pick<FlashPlan, 'host' | 'go' | 'confirm' | 'carry' | 'watchdog'>
+type RiskFacts = Pick<FlashPlan, 'host' | 'go' | 'confirm' | 'carry' | 'watchdog' | 'target'>
 
 export function risksOf(plan: RiskFacts, notes: readonly string[]): string[] {
-  const { host, go, confirm, carry, watchdog } = plan
+  const { host, go, confirm, carry, watchdog, target } = plan
   const rules: readonly (readonly [boolean, string])[] = [
     [
       true,
@@ -29,12 +29,17 @@ export function risksOf(plan: RiskFacts, notes: readonly string[]): string[] {
     ],
     [
       host.firmware === 'uefi',
-      'firmware may drop boot entries: where that is seen in time the first system comes back',
+      'firmware may drop boot entries: where that is seen in time the first OS comes back',
     ],
     [go.how === 'auto', 'nobody is asked again before the disk is wiped'],
     [
       carry.gateways.length === 0,
       'no gateway answers now, so the rehearsal can only check addresses',
+    ],
+    [
+      confirm.how !== 'none' && target.network !== 'networkd',
+      'a target without systemd cannot be tried: that shows only once it is written, ' +
+        'and the rescue holds then',
     ],
     [
       confirm.how === 'none',

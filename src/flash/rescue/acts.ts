@@ -9,16 +9,18 @@
  * Not promised: anything about the order; without the guard, wiping would end in a disk that
  * nothing boots.
  */
+
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openFileSource } from '../../deliver/file.ts'
 import { type Certificate, readCertificates } from '../../encrypt/keys.ts'
 import { verifyDetached } from '../../encrypt/signature.ts'
-import { errnoOf, ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
+import { ioError, OsflashError, throwIfCancelled } from '../../errors.ts'
 import { inPhase } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { exists } from '../../system/exists.ts'
+import { readIfThere } from '../../system/read-if-there.ts'
 import { type CheckSignatures, openImage } from '../../unpack/image.ts'
 import { lookAtTarget } from '../../unpack/target.ts'
 import { unpackDisk } from '../../unpack/unpack-disk.ts'
@@ -27,6 +29,7 @@ import { readPiece } from '../boot/one-write.ts'
 import { reachable } from '../carry/check.ts'
 import { removeFileSafely, writeFileSafely } from '../durable-file.ts'
 import { eraseSecrets } from '../erase.ts'
+import { RESUME_WITH } from '../hints.ts'
 import { resolveDisk } from '../host/disks.ts'
 import { manifestDigest } from '../image-places.ts'
 import { STORE } from '../places.ts'
@@ -185,7 +188,7 @@ async function storedManifest({ store, plan }: RescueHost): Promise<Manifest> {
   const image = await openImage(source, await storedTrust(store))
   if (manifestDigest(image.manifestBytes) === plan.target.manifestSha256) return image.manifest
   throw new OsflashError('trust', 'opening the stored target: it is not the image of the plan', {
-    hints: ['osflash resume --target IMAGE --trust CERT --identity KEY'],
+    hints: [RESUME_WITH],
   })
 }
 
@@ -196,7 +199,7 @@ async function storedKey(store: string): Promise<Uint8Array> {
   })
   if (/^[0-9a-f]{64}\n$/.test(text)) return Buffer.from(text.trim(), 'hex')
   throw new OsflashError('decryption', `reading ${path}: it holds no session key`, {
-    hints: ['osflash resume --target IMAGE --identity KEY'],
+    hints: [RESUME_WITH],
   })
 }
 
@@ -216,12 +219,8 @@ async function storedTrust(store: string): Promise<CheckSignatures> {
 
 /** Only a file that is not there, or is of another trial, says no. */
 async function wasGranted(store: string, attempt: number): Promise<boolean> {
-  const path = join(store, STORE.granted)
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    if (errnoOf(cause) === 'ENOENT') return ''
-    throw ioError(`reading ${path}`, cause)
-  })
-  return text.trim() === String(attempt)
+  const text = (await readIfThere(join(store, STORE.granted)))?.toString().trim()
+  return text === String(attempt)
 }
 
 /** The last line that the agent left, or that it left none. */

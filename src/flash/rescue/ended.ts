@@ -60,6 +60,6 @@ export async function afterAbort(journal: Journal, ended: Ended): Promise<Rescue
   if (atBoot && !(await ended.isReachable())) return 'rebooting'
   await alive()
   const state = journal.current?.state
-  emit({ event: 'note', text: `the replacement is ${state}; a reboot starts the first system` })
+  emit({ event: 'note', text: `the replacement is ${state}; a reboot starts the first OS` })
   return 'held'
 }

@@ -11,8 +11,10 @@
  *
  * Not promised: anything about an act; acts.ts does them. Cancelling holds, it never reboots.
  */
+
 import { OsflashError } from '../../errors.ts'
 import { type Emit, inPhase } from '../../events.ts'
+import { RESUME_WITH } from '../hints.ts'
 import type { JournalRecord, State } from '../states.ts'
 
 /** The journal, as far as the machine needs it. */
@@ -177,7 +179,7 @@ async function afterTrial(run: RescueRun): Promise<RescueOutcome> {
   }
   const why = await acts.trialReason()
   throw new OsflashError('unexpected', `trying the target: ${why}`, {
-    hints: ['osflash resume', 'osflash resume --target OTHER'],
+    hints: ['osflash resume', RESUME_WITH],
   })
 }
 
@@ -232,7 +234,7 @@ async function fail(run: RescueRun, failure: unknown): Promise<RescueOutcome | u
   })
   if (state !== 'rehearsal') await journal.write({ state: 'rehearsal' })
   await journal.write({ state: 'aborted', error: clipped(error) })
-  run.emit({ event: 'note', text: `going back to the first system: ${error}` })
+  run.emit({ event: 'note', text: `going back to the first OS: ${error}` })
   return 'rebooting'
 }
 

@@ -53,7 +53,7 @@ async function renew(
   const plan = await readPlan(store, pinned)
   const isDecided = await exists(join(store, STORE.intent))
   if (!isDecided || !(await (await makeBoot(plan)).hasGuard())) {
-    throw new OsflashError('refused', `${lost.message}; and the first system was not given up`, {
+    throw new OsflashError('refused', `${lost.message}; and the first OS was not given up`, {
       cause: lost,
       hints: ['reboot: the first OS starts, there: osflash abort'],
     })

@@ -10,10 +10,12 @@
  * Not promised: a trial of systems without systemd; those are refused before anything is written
  * into the root.
  */
+
 import { OsflashError } from '../../errors.ts'
 import { existsInside, readInside } from '../../system/inside-root.ts'
 import type { ConfirmSettings } from '../boot/method.ts'
 import type { Carry } from '../carry/model.ts'
+import { RESUME_WITH } from '../hints.ts'
 import { SEQUENCES, TARGET } from '../places.ts'
 import type { FlashPlan } from '../plan/plan.ts'
 import { type FileInside, linkInside, removeInside, writeInside } from '../write-inside.ts'
@@ -72,7 +74,7 @@ export async function injectTrial(trial: Trial): Promise<InjectedTrial> {
 async function requireSystemd(root: string): Promise<void> {
   if ((await existsInside(root, SYSTEMD)) || (await existsInside(root, `/usr${SYSTEMD}`))) return
   throw new OsflashError('refused', `preparing the trial in ${root}: the target has no systemd`, {
-    hints: ['apply again with --confirm none: nothing is proven then before the target stays'],
+    hints: [`${RESUME_WITH}, an image with systemd`],
   })
 }
 

@@ -137,7 +137,7 @@ test('armed: the rescue once; as it does not load, the first OS again', async ()
 })
 
 test('a next_entry that GRUB cannot clear: the first OS, not the rescue', async () => {
-  const stays = 'osflash: next_entry stays set, the first system is started'
+  const stays = 'osflash: next_entry stays set, the first OS is started'
   const expected = ['osflash: armed', stays, 'first: up']
   const disk = await armedDisk('stays', (text) => text.replace('  save_env next_entry\n', ''))
   expect((await bootUntil(disk, expected)).split('\n')).toEqual(expected)

@@ -108,7 +108,7 @@ test('the entry loads the rescue or reboots, and GRUB takes it', async () => {
       fi
       reboot
       fi
-      echo "osflash: next_entry stays set, the first system is started"
+      echo "osflash: next_entry stays set, the first OS is started"
       if [ "$osflash_stays" != 1 ]; then
       set osflash_stays=1
       set fallback="0 1"

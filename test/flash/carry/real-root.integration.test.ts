@@ -158,7 +158,7 @@ describe.skipIf(!asRoot).each(['bookworm', 'trixie'])(`${isLinux}, in Debian %s`
     await checkCarry({ root, carry: host.carry })
   })
 
-  test('its sshd is asked for the places of keys when it is the first system', async () => {
+  test('its sshd is asked for the places of keys when it is the first OS', async () => {
     await apply('networkd')
     await mkdir(join(root, 'run/sshd'), { recursive: true })
     const own = join(root, 'etc/ssh/sshd_config.d/own.conf')

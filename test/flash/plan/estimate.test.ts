@@ -28,9 +28,9 @@ describe('the estimate', () => {
 })
 
 describe('the risks', () => {
-  const { host, go, confirm } = flashPlan()
+  const { host, go, confirm, target } = flashPlan()
   const carry = { ...flashPlan().carry, gateways: ['192.0.2.1'] }
-  const facts = { host, go, confirm, carry }
+  const facts = { host, go, confirm, carry, target }
   const text = (changes: object, notes: string[] = []) =>
     risksOf({ ...facts, ...changes }, notes).join('\n')
 
@@ -40,6 +40,7 @@ describe('the risks', () => {
     expect(text({})).toContain('BIOS drives')
     expect(text({})).toContain('this disk must stay first in its boot order')
     expect(text({ confirm: { how: 'none', withinSeconds: 1 } })).toContain('without a trial')
+    expect(text({ target: { ...target, network: 'ifupdown' } })).toContain('without systemd')
     expect(text({ carry: { ...carry, gateways: [] } })).toContain('no gateway answers now')
     expect(text({}, ['a note of the carry']).endsWith('a note of the carry')).toBe(true)
   })
@@ -50,7 +51,14 @@ describe('the risks', () => {
       go: { how: 'ssh', withinSeconds: 900 },
       host: { ...host, firmware: 'uefi' },
     })
-    for (const words of ['watchdog', 'nobody is asked', 'BIOS', 'trial:', 'no gateway']) {
+    for (const words of [
+      'systemd',
+      'watchdog',
+      'nobody is asked',
+      'BIOS',
+      'trial:',
+      'no gateway',
+    ]) {
       expect(careful).not.toContain(words)
     }
     expect(careful).toContain('firmware may drop boot entries')

@@ -1,5 +1,5 @@
 /** Preflight with real images, as far as it goes before this machine's own disks matter. */
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openPlanImage } from '../../../src/flash/plan/plan-image.ts'
@@ -93,6 +93,16 @@ describe('the images of a plan', () => {
     expect(opened.isRemote).toBe(false)
     expect(opened.dataBytes).toBeGreaterThan(0)
     expect(opened.zeroBytes).toBeGreaterThan(0)
+  })
+
+  it('say which of them is no image, and why', async () => {
+    const location = join(folder.path, 'passwd')
+    await writeFile(location, 'root:x:0:0:root:/root:/bin/sh\n'.repeat(40))
+    const asked = openPlanImage({ role: 'target', location, check: checkFor(keys) })
+    await expect(asked).rejects.toMatchObject({
+      code: 'format',
+      message: `checking the target ${location}: reading the member header at byte 0: not an image`,
+    })
   })
 
   it('are named without the query of their address, which may be a token', async () => {

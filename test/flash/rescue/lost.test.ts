@@ -1,4 +1,4 @@
-/** A rescue that cannot read its store: back to the first system, or where somebody can log in. */
+/** A rescue that cannot read its store: back to the first OS, or where somebody can log in. */
 import { expect, it } from 'vitest'
 import { OsflashError } from '../../../src/errors.ts'
 import { type LostRescue, whenLost } from '../../../src/flash/rescue/lost.ts'
@@ -27,7 +27,7 @@ function lost(changes: Partial<LostRescue> = {}) {
 
 const REBOOTS = `rebooting, nothing can be done here: ${String(ERROR)}`
 
-it('goes back at once where the first system started it, whoever could log in', async () => {
+it('goes back at once where the first OS started it, whoever could log in', async () => {
   const { end, seen } = lost({ commandLine: BY_FIRST_OS })
   expect(await end).toBe('rebooting')
   expect(seen).toEqual([REBOOTS])
@@ -39,7 +39,7 @@ it('stays behind the guard where somebody can log in, and is not taken for dead'
   expect(seen).toEqual(['asked', 'alive'])
 })
 
-it('does not go back to a first system that it has given up in this boot', async () => {
+it('does not go back to a first OS that it has given up in this boot', async () => {
   const { end, seen } = lost({ commandLine: BY_FIRST_OS, hasDecided: true })
   await expect(end).rejects.toBe(ERROR)
   expect(seen).toEqual(['asked', 'alive'])
@@ -51,7 +51,7 @@ it('tries again behind the guard where nobody can', async () => {
   expect(seen).toEqual([REBOOTS])
 })
 
-it('takes no other word for that of the first system', async () => {
+it('takes no other word for that of the first OS', async () => {
   const { end, seen } = lost({ commandLine: 'ro my-osflash.first=1 osflash.firstly=2\n' })
   await expect(end).rejects.toBe(ERROR)
   expect(seen).toEqual(['asked', 'alive'])

@@ -160,7 +160,7 @@ describe('the rescue', () => {
     expect(host.record).toMatchObject({ state: 'trial', attempts: { flash: 1, trial: 1 } })
   })
 
-  it('comes up although the first system did not write that it was armed', async () => {
+  it('comes up although the first OS did not write that it was armed', async () => {
     const host = new Host('staged')
     await host.boot()
     expect(host.record.state).toBe('trial')
@@ -223,7 +223,7 @@ describe('the rescue', () => {
     expect(host.done).toEqual([])
   })
 
-  it('goes back to the first system when the gate stays shut; nothing was touched', async () => {
+  it('goes back to the first OS when the gate stays shut; nothing was touched', async () => {
     const host = new Host()
     host.faults = [{ at: 'rehearse', when: 'before', what: 'error' }]
     expect(await host.boot()).toBe('rebooting')

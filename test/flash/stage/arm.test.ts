@@ -100,7 +100,7 @@ it('keeps what stood there before the first of several armings', async () => {
   expect(await snapshot(grub)).toEqual(before)
 })
 
-it('keeps it in the first system as well, for a store that is made anew', async () => {
+it('keeps it in the first OS as well, for a store that is made anew', async () => {
   const { grub, store, boot, journal, root } = await host()
   const before = await snapshot(grub)
   await armRescue({ store, journal, boot, root })

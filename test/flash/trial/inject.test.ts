@@ -92,7 +92,7 @@ test('a root without systemd is refused before anything is written', async () =>
   await using scratch = await makeScratch('inject')
   await expect(injectTrial(trial(scratch.path))).rejects.toMatchObject({
     code: 'refused',
-    hints: [expect.stringContaining('--confirm none')],
+    hints: [expect.stringContaining('osflash resume --target IMAGE --trust CERT --identity KEY')],
   })
   expect(await readdir(scratch.path)).toEqual([])
 })

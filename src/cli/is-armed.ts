@@ -1,13 +1,10 @@
 /**
- * How the verbs of the first OS reach its boot configuration.
+ * Whether the next boot is the rescue: what a status needs of the first OS's boot configuration.
  *
- * 1. `firstOsBoot`: the boot method of a plan, for undoing.
- * 2. `isArmed`: whether the next boot is the rescue, for the status.
+ * Reads it anew each time; changes nothing.
  */
 import { firstOsBoot } from '../flash/boot/first-os.ts'
 import type { FlashPlan } from '../flash/plan/plan.ts'
-
-export { firstOsBoot }
 
 export const isArmed = async (plan: FlashPlan): Promise<boolean> =>
   (await firstOsBoot(plan)).isArmed()
