@@ -145,7 +145,10 @@ describe('rewrapImage', () => {
     const signatureAt = 512 + Math.ceil(manifest / 512) * 512 + 512
     const file = await open(path, 'r+')
     try {
-      await file.write(Buffer.from([0x55]), 0, 1, signatureAt + 20)
+      // Another byte than it is: signatures are random.
+      const byte = Buffer.alloc(1)
+      await file.read(byte, 0, 1, signatureAt + 20)
+      await file.write(Buffer.from([~(byte[0] ?? 0)]), 0, 1, signatureAt + 20)
     } finally {
       await file.close()
     }
