@@ -12,7 +12,9 @@ function folder(name: string, timeoutMs: number) {
   const retry = name === 'e2e' && process.env.CI === 'true' ? 1 : 0
   const setupFiles = name === 'e2e' ? ['test/e2e/tries.ts'] : []
   const timeouts = { testTimeout: timeoutMs, hookTimeout: timeoutMs }
-  return { test: { name, include, retry, setupFiles, ...timeouts } }
+  // Only what a project says counts for it: the option of the command line does not.
+  const maxConcurrency = Number(process.env.OSFLASH_MACHINES ?? 1)
+  return { test: { name, include, retry, setupFiles, maxConcurrency, ...timeouts } }
 }
 
 const integration = 'test/**/*.integration.test.ts'

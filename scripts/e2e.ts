@@ -35,5 +35,5 @@ if (unknown.length > 0) {
 const files = (names.length > 0 ? names : known).map((name) => `test/e2e/${name}${ENDING}`)
 // By vitest.config.ts two files at once, at most.
 const atOnce = Math.max(1, Math.floor(availableParallelism() / Math.min(2, files.length)))
-const limit = `--maxConcurrency=${atOnce}`
-process.exitCode = await runSuite('e2e', [...files, limit, ...options])
+const env = { OSFLASH_MACHINES: String(atOnce) }
+process.exitCode = await runSuite('e2e', [...files, ...options], env)

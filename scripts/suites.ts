@@ -12,9 +12,14 @@ export function vitestArgv(name: string): readonly [program: string, ...args: st
 }
 
 /** Runs one project with more options; returns the exit status. */
-export async function runSuite(name: string, options: readonly string[]): Promise<number> {
+export async function runSuite(
+  name: string,
+  options: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const [program, ...args] = vitestArgv(name)
   const { exitCode } = await execa(program, [...args, ...options], {
+    env,
     stdin: 'ignore',
     stdout: 'inherit',
     stderr: 'inherit',
