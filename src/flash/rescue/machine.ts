@@ -64,7 +64,7 @@ export interface RescueRun {
   readonly acts: RescueActs
   /** `none`: the rescue confirms by itself. */
   readonly confirm: 'auto' | 'ssh' | 'none'
-  /** An operator asked for another try, so `held` is left. */
+  /** An operator asked for another try, so `held` is left, once. */
   readonly retry: boolean
   readonly emit: Emit
   readonly signal?: AbortSignal
@@ -86,11 +86,14 @@ const RETURNS_MAX = 10
  */
 export async function runRescue(run: RescueRun): Promise<RescueOutcome> {
   await countReturn(run)
+  // One try a call: what holds again waits for its operator again.
+  let mayRetry = run.retry && currentOf(run).state === 'held'
   for (;;) {
     const { state, error } = currentOf(run)
     const step = STEPS[state]
     if (step === undefined) {
-      if (state !== 'held' || !run.retry) return stay(run, error)
+      if (state !== 'held' || !mayRetry) return stay(run, error)
+      mayRetry = false
     }
     try {
       const outcome = await (step ?? tryAgain)(run)

@@ -266,6 +266,31 @@ describe('the rescue', () => {
     },
   )
 
+  it.each([
+    ['wipe', 1],
+    ['unpack', 3],
+    ['furnish', 3],
+    ['retarget', 1],
+    ['trial', 1],
+  ] as const)('tries once for an operator, then holds: %s goes on failing', async (at, tries) => {
+    const host = new Host('held')
+    host.guarded = true
+    host.faults = [{ at, when: 'before', what: 'error', times: 100 }]
+    expect(await host.boot({ retry: true })).toBe('held')
+    expect(host.record).toMatchObject({ state: 'held', error: `${at} failed` })
+    expect(host.faults[0]?.times).toBe(100 - tries)
+  })
+
+  it('tells an operator why the trial failed, and holds before anything is wiped', async () => {
+    const host = new Host('trial')
+    host.guarded = true
+    host.record = { ...host.record, attempts: { flash: 1, trial: 1 } }
+    host.granted = 1
+    expect(await host.boot({ retry: true })).toBe('held')
+    expect(host.record).toMatchObject({ state: 'held', error: 'trying the target: no gateway' })
+    expect(host.done).toEqual([])
+  })
+
   it('puts a guard that is gone in place again before it tries again, or holds', async () => {
     const host = new Host('held')
     host.faults = [{ at: 'guard', when: 'before', what: 'error' }]
