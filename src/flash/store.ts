@@ -6,7 +6,10 @@
  * 2. `mountStore` finds it by UUID (store-device.ts). Where it is mounted already, that mount is
  *    used, and stays. Whoever only reads gets a mount of their own, so that a short look and a
  *    run never take each other's mount away.
- * 3. Leaving the block unmounts what was mounted here; that flushes the file system.
+ * 3. Leaving the block unmounts what was mounted here; that flushes the file system. Where somebody
+ *    keeps a file open it is flushed all the same, and stays mounted as it is (read-only would be
+ *    so for every mount of it): who looks at a log keeps no host from its reboot. Whoever needs
+ *    the disk free looks himself (`lookAtTarget`).
  * 4. `readPlan` gives the plan that the journal pinned, from either of its files, or none.
  *
  * Not promised: unmounting after SIGKILL.
@@ -15,6 +18,7 @@ import { mkdir, mkdtemp, readFile, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ioError, OsflashError } from '../errors.ts'
+import type { Emit } from '../events.ts'
 import { type Argv, run } from '../system/run.ts'
 import { openJournal } from './journal.ts'
 import { STORE, STORE_MOUNT } from './places.ts'
@@ -23,6 +27,8 @@ import { findStoreDevice, readMounts } from './store-device.ts'
 import { SHAPE } from './store-shape.ts'
 
 const BUSY_MS_MAX = 30_000
+/** A udev rule is done sooner; a person stays. */
+const LEAVING_MS_MAX = 3_000
 const BUSY_STEP_MS = 100
 /** `mount` and `umount`: it failed; "busy" is among the reasons. */
 const MOUNT_FAILED = 32
@@ -41,6 +47,8 @@ export interface MountStoreOptions {
   readonly readOnly?: boolean
   /** Default: `STORE_MOUNT`, and a folder of this process for who only reads. */
   readonly at?: string
+  /** Told when it stays mounted, which is no failure. */
+  readonly emit?: Emit
 }
 
 export interface Store extends AsyncDisposable {
@@ -55,11 +63,11 @@ export interface Store extends AsyncDisposable {
  * @throws OsflashError `refused` (no such device, several, another mount is in the way), `process`
  */
 export async function mountStore(options: MountStoreOptions): Promise<Store> {
-  const { uuid, at = STORE_MOUNT, readOnly = false } = options
+  const { uuid, at = STORE_MOUNT, readOnly = false, emit } = options
   const { path: device, mounts } = await findStoreDevice(uuid)
   if (readOnly && options.at === undefined) return mountAside(device)
   const there = mounts.find(({ place }) => place === at)
-  if (there === undefined) return mountAt(device, at, readOnly)
+  if (there === undefined) return mountAt(device, { at, readOnly, emit })
   if (there.readOnly && !readOnly) await run(['mount', '-o', 'remount,rw', at])
   return { path: at, device, [Symbol.asyncDispose]: async () => {} }
 }
@@ -67,7 +75,7 @@ export async function mountStore(options: MountStoreOptions): Promise<Store> {
 async function mountAside(device: string): Promise<Store> {
   const at = await makeFolder(dirname(STORE_MOUNT), () => mkdtemp(`${STORE_MOUNT}-`))
   try {
-    const store = await mountAt(device, at, true)
+    const store = await mountAt(device, { at, readOnly: true })
     return {
       ...store,
       [Symbol.asyncDispose]: async () => {
@@ -81,7 +89,12 @@ async function mountAside(device: string): Promise<Store> {
   }
 }
 
-async function mountAt(device: string, at: string, readOnly: boolean): Promise<Store> {
+interface Place extends Pick<MountStoreOptions, 'readOnly'> {
+  readonly at: string
+  readonly emit?: Emit | undefined
+}
+
+async function mountAt(device: string, { at, readOnly, emit }: Place): Promise<Store> {
   if ((await readMounts()).some(({ place }) => place === at)) {
     throw new OsflashError('refused', `mounting the store at ${at}: something is mounted there`, {
       hints: [`umount ${at}`],
@@ -92,10 +105,18 @@ async function mountAt(device: string, at: string, readOnly: boolean): Promise<S
   // What is mounted for writing elsewhere can only be mounted so again.
   const modes = readOnly ? (['-r', '-w'] as const) : (['-w'] as const)
   await untilFree(`mounting ${device}`, modes.map(mount))
-  return {
-    path: at,
-    device,
-    [Symbol.asyncDispose]: () => untilFree(`unmounting ${at}`, [['umount', at]]),
+  return { path: at, device, [Symbol.asyncDispose]: () => leave(at, emit) }
+}
+
+/** What holds it open ends with the system at the latest; a failure here would keep it running. */
+async function leave(at: string, emit: Emit | undefined): Promise<void> {
+  try {
+    await untilFree(`unmounting ${at}`, [['umount', at]], LEAVING_MS_MAX)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    // First, so that a log on the store has it too.
+    emit?.({ event: 'note', text: `${why}; it is flushed, and stays` })
+    await run(['sync'])
   }
 }
 
@@ -113,7 +134,11 @@ export const isStoreMissing = (error: unknown): boolean =>
   error instanceof OsflashError && error.data.found === 0
 
 /** A short look of another osflash, or a udev rule, is waited for. */
-async function untilFree(doing: string, attempts: readonly Argv[]): Promise<void> {
+async function untilFree(
+  doing: string,
+  attempts: readonly Argv[],
+  busyMsMax = BUSY_MS_MAX,
+): Promise<void> {
   for (let waited = 0; ; waited += BUSY_STEP_MS) {
     let said = ''
     for (const argv of attempts) {
@@ -121,7 +146,7 @@ async function untilFree(doing: string, attempts: readonly Argv[]): Promise<void
       if (status === 0) return
       said = stderrTail.trim()
     }
-    if (waited >= BUSY_MS_MAX || !/busy|already mounted/.test(said)) {
+    if (waited >= busyMsMax || !/busy|already mounted/.test(said)) {
       throw new OsflashError('process', `${doing}: ${said}`, {
         hints: ['fuser -vm shows who uses it', 'run as root'],
       })

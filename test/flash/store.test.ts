@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { ProgressEvent } from '../../src/events.ts'
 import { writeFileSafely } from '../../src/flash/durable-file.ts'
 import { createJournal } from '../../src/flash/journal.ts'
 import { STORE, STORE_LABEL } from '../../src/flash/places.ts'
@@ -99,6 +100,37 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     await using store = await writer
     await writeFile(join(store.path, STORE.go), '')
     expect(await mountsAt(reader.path)).toEqual([])
+  })
+
+  test('somebody who has a file open keeps nobody waiting, and a cut loses no word', async () => {
+    const { uuid, at, file, folder } = await madeStore()
+    const said: string[] = []
+    const emit = (event: ProgressEvent) => void (event.event === 'note' && said.push(event.text))
+    const store = await mountStore({ uuid, at, emit })
+    await writeFile(join(at, 'log'), 'the last word')
+    const watcher = await open(join(at, 'log'), 'r')
+    await store[Symbol.asyncDispose]()
+    expect(said).toEqual([expect.stringMatching(/^unmounting .* busy.*it is flushed, and stays$/)])
+    const cut = join(folder, 'cut')
+    await run(['cp', '--sparse=always', file, cut])
+    {
+      // Nobody who mounts it again, or elsewhere, is kept from writing.
+      await using again = await mountStore({ uuid, at })
+      await writeFile(join(again.path, STORE.go), '')
+    }
+    await watcher.close()
+    await run(['umount', at])
+    await run(['mount', '-o', 'loop', cut, at])
+    expect(await readFile(join(at, 'log'), 'utf8')).toBe('the last word')
+    await run(['umount', at])
+  })
+
+  test('one that an operator has unmounted is no error', async () => {
+    const { uuid, at } = await madeStore()
+    const store = await mountStore({ uuid, at })
+    await run(['umount', at])
+    await store[Symbol.asyncDispose]()
+    expect(await mountsAt(at)).toEqual([])
   })
 
   test('a mount for reading is made one for writing', async () => {

@@ -10,7 +10,7 @@
  * nothing boots.
  */
 
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openFileSource } from '../../deliver/file.ts'
@@ -231,11 +231,4 @@ async function trialReason({ store, plan }: RescueHost): Promise<string> {
     log.trim().split('\n').at(-1) ||
     `it did not confirm within ${withinSeconds} s and left no word: it did not start, or hung`
   )
-}
-
-/** Where the rescue's own record goes; survives on the store. */
-export async function logFolder(store: string): Promise<string> {
-  const folder = join(store, STORE.logs)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  return folder
 }

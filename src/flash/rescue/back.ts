@@ -37,7 +37,7 @@ export async function goBack(emit: Emit): Promise<void> {
   if (found?.system !== 'rescue') throw refused('this is not the rescue')
   {
     await using _lock = await holdLock(RESUME_LOCK, 'going back to the first OS')
-    await using store = await mountStore({ uuid: found.storeUuid })
+    await using store = await mountStore({ uuid: found.storeUuid, emit })
     const journal = await openOrRenew({
       store: store.path,
       stagedDigest: found.planDigest,

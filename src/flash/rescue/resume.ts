@@ -8,7 +8,7 @@
  *
  * Whatever cannot be read holds: nothing is destroyed on a guess. Not promised: a network.
  */
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ioError, OsflashError } from '../../errors.ts'
@@ -20,12 +20,12 @@ import { readCarry } from '../carry/capture.ts'
 import { removeFileSafely } from '../durable-file.ts'
 import type { Journal } from '../journal.ts'
 import { makeNotifier } from '../notify.ts'
-import { STORE } from '../places.ts'
+import { STORE, STORE_MOUNT } from '../places.ts'
 import type { FlashPlan } from '../plan/plan.ts'
 import type { State } from '../states.ts'
 import { mountStore, readPlan } from '../store.ts'
 import { findStore } from '../systems.ts'
-import { logFolder, rescueActs } from './acts.ts'
+import { rescueActs } from './acts.ts'
 import { rescueBoot } from './boot.ts'
 import { afterAbort, afterConfirmation } from './ended.ts'
 import type { RescueHost } from './host.ts'
@@ -101,7 +101,8 @@ async function goOn(options: Run): Promise<RescueOutcome> {
     })
   }
   await using _lock = await holdLock(RESUME_LOCK, 'resuming')
-  await using store = await mountStore({ uuid: found.storeUuid })
+  const emit = logged(options)
+  await using store = await mountStore({ uuid: found.storeUuid, emit })
   const { newTarget, signal } = options
   const journal = await openOrRenew({
     store: store.path,
@@ -109,7 +110,6 @@ async function goOn(options: Run): Promise<RescueOutcome> {
     isAsked: newTarget !== undefined,
     makeBoot: rescueBoot,
   })
-  const emit = await logged(store.path, options)
   const isHeld = await obeyHold(store.path, { ...options, emit })
   if (isHeld) return 'held'
   if (newTarget !== undefined) {
@@ -180,12 +180,14 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
 }
 
 /** The events, and a line of each but the progress in a log that survives on the store. */
-async function logged(store: string, { emit }: ResumeOptions): Promise<Emit> {
-  const path = join(await logFolder(store), 'rescue.jsonl')
+function logged({ emit }: ResumeOptions): Emit {
+  const folder = join(STORE_MOUNT, STORE.logs)
+  const path = join(folder, 'rescue.jsonl')
   return (event) => {
     emit(event)
     if (event.event === 'progress') return
     try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 })
       appendFileSync(path, `${JSON.stringify({ at: new Date().toISOString(), ...event })}\n`)
     } catch (cause) {
       emit({ event: 'note', text: ioError(`writing ${path}`, cause).message })
