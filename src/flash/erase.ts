@@ -13,6 +13,7 @@ import { constants } from 'node:fs'
 import { lstat, open, readdir, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errnoOf, ioError } from '../errors.ts'
+import { exists } from '../system/exists.ts'
 import { syncFolder } from '../system/sync-folder.ts'
 import { MIB } from '../units.ts'
 import { SECRETS, STORE } from './places.ts'
@@ -21,6 +22,12 @@ import { SECRETS, STORE } from './places.ts'
 export async function eraseSecrets(storePath: string): Promise<void> {
   for (const name of SECRETS) await erase(join(storePath, name))
   await eraseNotify(storePath)
+}
+
+/** Whether anything of it is left. @throws OsflashError `io` */
+export async function hasSecrets(storePath: string): Promise<boolean> {
+  for (const name of SECRETS) if (await exists(join(storePath, name))) return true
+  return false
 }
 
 /** Once the last state was told. @throws OsflashError `io` */

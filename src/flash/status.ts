@@ -12,6 +12,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OsflashError } from '../errors.ts'
+import { hasSecrets } from './erase.ts'
 import { identityText } from './host/disk-identity.ts'
 import { openJournal, readBootId } from './journal.ts'
 import { nextSteps } from './next-steps.ts'
@@ -106,6 +107,7 @@ async function statusOf(
   const lost = await lostRescue(record, system, () => plan && isArmed(plan))
   if (lost !== undefined) notes.push(lost)
   const { state, error } = record
+  if (state === 'confirmed' && (await hasSecrets(path))) notes.push(secretsLeft(system))
   const isBack = system !== 'target' && (await canGoBack(path, state))
   const failed = state === 'held' || (state === 'aborted' && error !== undefined)
   return {
@@ -126,6 +128,12 @@ async function statusOf(
     ...(plan === undefined ? {} : { plan: summaryOf(plan) }),
   }
 }
+
+/** A cut or a failing disk came between the last state and erasing them. */
+const secretsLeft = (system: SystemName): string =>
+  `secrets of the run are still on the store: osflash ${
+    system === 'rescue' ? 'resume' : 'cleanup'
+  } erases them`
 
 const factsOf = ({ since, attempts, planDigest }: JournalRecord) => ({
   since,

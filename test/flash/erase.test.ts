@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { erase, eraseSecrets, eraseSessionKey } from '../../src/flash/erase.ts'
+import { erase, eraseSecrets, eraseSessionKey, hasSecrets } from '../../src/flash/erase.ts'
 import { STORE } from '../../src/flash/places.ts'
 import { makeScratch } from '../../src/system/scratch.ts'
 
@@ -21,7 +21,9 @@ test('erases the session key and the carry, and nothing else', async () => {
   await writeFile(join(folder, STORE.notify), 'https://hooks.example/token')
   await writeFile(join(folder, `${STORE.notify}.new`), 'https://hooks.ex')
   await writeFile(join(folder, STORE.plan), 'plan')
+  expect(await hasSecrets(folder)).toBe(true)
   await eraseSecrets(folder)
+  expect(await hasSecrets(folder)).toBe(false)
   expect(await readdir(folder)).toEqual([STORE.plan])
 })
 

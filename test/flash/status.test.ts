@@ -133,6 +133,18 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     expect(status.next[0]).toContain('osflash cleanup')
   })
 
+  test.each([
+    ['target', 'osflash cleanup'],
+    ['rescue', 'osflash resume'],
+  ] as const)('secrets that a cut left behind a confirmed target (%s)', async (system, command) => {
+    const host = await hostFixture({ system, state: 'confirmed' })
+    expect((await statusOf(host)).notes).toEqual([])
+    await host.inStore((path) => writeFile(join(path, STORE.sessionKey), 'key'))
+    const { failed, notes } = await statusOf(host)
+    const note = `secrets of the run are still on the store: ${command} erases them`
+    expect({ failed, notes }).toEqual({ failed: false, notes: [note] })
+  })
+
   test('a target whose stage is gone has nothing under way', async () => {
     const status = await statusOf(await hostFixture({ system: 'target' }))
     expect(status).toMatchObject({ system: 'target', state: 'none', failed: false })

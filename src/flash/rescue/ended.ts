@@ -3,7 +3,7 @@
  *
  * 1. Confirmed: the firmware lost the order, or a cut came in the middle. The target becomes what
  *    boots again; by itself once, for firmware that forgets it again would have the host start for
- *    ever.
+ *    ever. Then the secrets that a cut left are erased, also where the firmware refuses.
  * 2. Aborted, or still being staged: the host belongs to its first OS. Behind a guard that this
  *    rescue put there it holds; else it stays only where somebody can log in.
  *
@@ -14,11 +14,10 @@ import type { Emit } from '../../events.ts'
 import { exists } from '../../system/exists.ts'
 import type { RescueBoot } from '../boot/method.ts'
 import { writeFileSafely } from '../durable-file.ts'
-import { eraseSecrets } from '../erase.ts'
 import type { Journal } from '../journal.ts'
 import { STORE } from '../places.ts'
 import type { Outside } from './lost.ts'
-import type { RescueOutcome } from './machine.ts'
+import { eraseOrTell, type RescueActs, type RescueOutcome } from './machine.ts'
 
 export interface Ended extends Outside {
   /** Started by the rescue itself. */
@@ -26,13 +25,20 @@ export interface Ended extends Outside {
   /** Where the store is mounted. */
   readonly store: string
   readonly boot: Pick<RescueBoot, 'hasGuard' | 'confirm' | 'release'>
+  readonly erase: RescueActs['erase']
   readonly emit: Emit
 }
 
 /** @throws OsflashError `io`, `readback` */
 export async function afterConfirmation(ended: Ended): Promise<RescueOutcome> {
-  const { atBoot, emit, store, boot } = ended
-  await eraseSecrets(store)
+  try {
+    return await restore(ended)
+  } finally {
+    await eraseOrTell(ended, ended.emit)
+  }
+}
+
+async function restore({ atBoot, emit, store, boot }: Ended): Promise<RescueOutcome> {
   const restored = join(store, STORE.restored)
   // An operator may try as often as it takes.
   if ((await boot.hasGuard()) && (!atBoot || !(await exists(restored)))) {

@@ -51,7 +51,7 @@ export interface RescueActs {
   wasGranted(attempt: number): Promise<boolean>
   /** Makes the target the way to boot; only where nobody has to confirm. */
   confirm(): Promise<void>
-  /** Erases the secrets of the store. */
+  /** Erases the secrets of the store; what it cannot erase keeps no host from its target. */
   erase(): Promise<void>
   /** Before the guard: the next boot is not the rescue, as far as that lies with us. */
   release(): Promise<void>
@@ -167,9 +167,17 @@ async function startTarget(run: RescueRun): Promise<RescueOutcome> {
   if (run.confirm === 'none') {
     await acts.confirm()
     await journal.write({ state: 'confirmed' })
-    await acts.erase()
+    await eraseOrTell(acts, run.emit)
   } else await acts.trial(trial)
   return 'rebooting'
+}
+
+/** The target is what boots: a failure here must not keep the host from it. */
+export async function eraseOrTell({ erase }: Pick<RescueActs, 'erase'>, emit: Emit): Promise<void> {
+  await erase().catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error)
+    emit({ event: 'note', text: `${why}; in the target: osflash cleanup` })
+  })
 }
 
 /** The rescue is up again, and nobody confirmed. */

@@ -18,6 +18,7 @@ import { holdLock } from '../../system/lock.ts'
 import { run } from '../../system/run.ts'
 import { readCarry } from '../carry/capture.ts'
 import { removeFileSafely } from '../durable-file.ts'
+import { eraseSecrets } from '../erase.ts'
 import type { Journal } from '../journal.ts'
 import { makeNotifier } from '../notify.ts'
 import { STORE, STORE_MOUNT } from '../places.ts'
@@ -155,7 +156,8 @@ async function goOnFrom(journal: Journal, options: Mounted): Promise<RescueOutco
   }
   const plan = await readPlan(places.store)
   const boot = await rescueBoot(plan)
-  const ended = { ...OUTSIDE, atBoot, emit, store: places.store, boot }
+  const { store } = places
+  const ended = { ...OUTSIDE, atBoot, emit, store, boot, erase: () => eraseSecrets(store) }
   if (state === 'confirmed') return afterConfirmation(ended)
   if (state !== undefined && NOT_OURS.includes(state)) return afterAbort(journal, ended)
   const { carry } = await readCarry(join(places.store, STORE.carry))

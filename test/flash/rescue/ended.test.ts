@@ -2,6 +2,9 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { OsflashError } from '../../../src/errors.ts'
+import type { ProgressEvent } from '../../../src/events.ts'
+import { eraseSecrets } from '../../../src/flash/erase.ts'
 import { createJournal } from '../../../src/flash/journal.ts'
 import { STORE } from '../../../src/flash/places.ts'
 import { afterAbort, afterConfirmation } from '../../../src/flash/rescue/ended.ts'
@@ -31,10 +34,12 @@ async function rescue(setting: Setting = {}) {
     attempts,
   })
   const done: string[] = []
+  const said: string[] = []
+  const hasSecret = async () => (await readdir(store)).includes(STORE.sessionKey)
   const boot = {
     hasGuard: async () => hasGuard,
     confirm: async () => {
-      done.push('confirm')
+      done.push((await hasSecret()) ? 'confirm' : 'confirm, erased before')
       hasGuard = false
     },
     release: async () => void done.push('release'),
@@ -43,15 +48,16 @@ async function rescue(setting: Setting = {}) {
     atBoot,
     store,
     boot,
+    erase: () => eraseSecrets(store),
     isReachable: async () => isReachable,
     alive: async () => void done.push('alive'),
-    emit: () => undefined,
+    emit: (event: ProgressEvent) => void said.push('text' in event ? event.text : ''),
   }
   /** What a firmware does that forgets. */
   const forget = (): void => {
     hasGuard = true
   }
-  return { store, journal, ended, done, forget }
+  return { store, journal, ended, done, said, forget }
 }
 
 describe('a rescue behind a confirmed target', () => {
@@ -66,7 +72,15 @@ describe('a rescue behind a confirmed target', () => {
     expect(done).toEqual(['confirm'])
     // An operator may try again.
     expect(await afterConfirmation({ ...ended, atBoot: false })).toBe('rebooting')
-    expect(done).toEqual(['confirm', 'confirm'])
+    expect(done).toEqual(['confirm', 'confirm, erased before'])
+  })
+
+  it('gives the host to the target although a secret cannot be erased', async () => {
+    const { ended, done, said } = await rescue({ state: 'confirmed' })
+    const erase = () => Promise.reject(new OsflashError('io', 'erasing carry: no'))
+    expect(await afterConfirmation({ ...ended, erase })).toBe('rebooting')
+    expect(done).toEqual(['confirm'])
+    expect(said).toContain('erasing carry: no; in the target: osflash cleanup')
   })
 
   it('stays where it was started by hand: the target is what boots', async () => {
@@ -77,10 +91,11 @@ describe('a rescue behind a confirmed target', () => {
   })
 
   it('counts the time before it asks the firmware: what fails is not tried for ever', async () => {
-    const { ended } = await rescue({ state: 'confirmed' })
+    const { ended, store } = await rescue({ state: 'confirmed' })
     const confirm = () => Promise.reject(new Error('the firmware is locked'))
     const locked = { ...ended, boot: { ...ended.boot, confirm } }
     await expect(afterConfirmation(locked)).rejects.toThrow('the firmware is locked')
+    expect(await readdir(store)).not.toContain(STORE.sessionKey)
     expect(await afterConfirmation(locked)).toBe('held')
   })
 })

@@ -28,7 +28,7 @@ class Host {
   /** The trial that was granted last. */
   granted: number | 'unreadable' = 0
   released = 0
-  erased = 0
+  erased: number | 'fails' = 0
   readonly done: string[] = []
   faults: Fault[] = []
 
@@ -81,6 +81,7 @@ class Host {
         this.released += 1
       },
       erase: async () => {
+        if (this.erased === 'fails') throw new OsflashError('io', 'erasing carry: no')
         this.erased += 1
       },
       rehearse: act('rehearse'),
@@ -172,6 +173,11 @@ describe('the rescue', () => {
     expect(host.done.slice(-2)).toEqual(['retarget', 'confirm'])
     expect(host.erased).toBe(1)
     expect(host.record.state).toBe('confirmed')
+    // Also where its secrets cannot be erased.
+    const other = new Host()
+    other.erased = 'fails'
+    expect(await other.boot({ confirm: 'none' })).toBe('rebooting')
+    expect(other.record.state).toBe('confirmed')
   })
 
   it.each(ACTS.flatMap((at) => [{ at, when: 'before' } as const, { at, when: 'after' } as const]))(
