@@ -30,7 +30,14 @@ import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from './places.ts'
 import type { DiskIdentity, FlashPlan } from './plan/plan.ts'
 import { canGoBack } from './rescue/way-back.ts'
 import type { State } from './states.ts'
-import { isStoreMissing, mountStore, readPlan, readPlanFile, type Store } from './store.ts'
+import {
+  isStoreLost,
+  isStoreMissing,
+  mountStore,
+  readPlan,
+  readPlanFile,
+  type Store,
+} from './store.ts'
 import { findStore } from './systems.ts'
 
 const ABORTABLE: readonly State[] = [
@@ -66,7 +73,7 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
   if (found.system !== 'first-os') throw tooLate(`this is the ${found.system}`)
   const at = join(root, STORE_MOUNT)
   const mounted = await mountStore({ uuid: found.storeUuid, at }).catch(async (error: unknown) => {
-    if (!isDamage(error) || found.stage === undefined) throw error
+    if (!isStoreLost(error) || found.stage === undefined) throw error
     const isLost = await isStageLost(found.stage, options.stageLost ?? false)
     const plan = await undoWithoutStore(error, options, found.planDigest)
     if (plan !== undefined && !isLost) await blankAll(plan)
@@ -92,10 +99,6 @@ export async function undoOtherRun(planDigest: string, options: AbortOptions): P
   if (found?.system !== 'first-os' || found.planDigest === planDigest) return false
   return abortRun(options)
 }
-
-/** No device has the store, or it cannot be mounted. */
-const isDamage = (error: unknown): boolean =>
-  isStoreMissing(error) || (error instanceof OsflashError && error.code === 'process')
 
 /** It holds the host's keys, so nobody forgets it without a word. */
 async function isStageLost(stage: DiskIdentity, isSaid: boolean): Promise<boolean> {

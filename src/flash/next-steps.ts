@@ -17,6 +17,8 @@ export interface Situation {
   readonly isLost?: boolean
   /** The first OS is whole, and the way back to it is known. */
   readonly canGoBack?: boolean
+  /** What a rescue that holds cannot read. */
+  readonly lacks?: 'store' | 'journal' | undefined
   readonly plan?: FlashPlan
 }
 
@@ -53,11 +55,7 @@ export function nextSteps(situation: Situation): readonly string[] {
       if (system === 'rescue') return ['reboot starts the target']
       return ['osflash cleanup makes the stage disk blank; until then it can start its rescue']
     case 'held':
-      return [
-        'osflash resume tries again',
-        `${RESUME_WITH} tries another target`,
-        ...(situation.canGoBack ? [BACK] : []),
-      ]
+      return heldSteps(situation)
     default:
       return [
         BY_ITSELF,
@@ -65,6 +63,23 @@ export function nextSteps(situation: Situation): readonly string[] {
         ...(situation.canGoBack ? [BACK] : []),
       ]
   }
+}
+
+const WITHOUT_GUARD = 'unless the guard stands, a reboot starts the first OS; there: osflash abort'
+
+function heldSteps({ canGoBack, lacks }: Situation): readonly string[] {
+  if (lacks === 'store') {
+    return [
+      'dmesg and blkid say what became of the stage disk; once it is mended: osflash resume',
+      WITHOUT_GUARD,
+      'else osflash unpack IMAGE --to DISK --trust CERT --identity KEY writes a system by hand',
+    ]
+  }
+  const back = canGoBack ? [BACK] : []
+  if (lacks === 'journal') {
+    return [...back, `${RESUME_WITH} begins anew, behind the guard`, WITHOUT_GUARD]
+  }
+  return ['osflash resume tries again', `${RESUME_WITH} tries another target`, ...back]
 }
 
 /** Where the disk may be no first OS any more. */

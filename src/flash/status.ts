@@ -2,7 +2,8 @@
  * Where a replacement is, asked in whichever of the three systems runs.
  *
  * 1. The system's own facts lead to the store (systems.ts), the store holds journal and plan.
- * 2. A journal that cannot be read is reported as `held`: that is what the rescue makes of it.
+ * 2. A journal that cannot be read is reported as `held`: that is what the rescue makes of it. So
+ *    is, in the rescue, one that is not there, and a store that is gone or does not mount.
  * 3. In the first OS, `armed` after another start of the host with the one-shot spent means that
  *    the rescue was started and did not come up.
  * 4. What can be done next is in next-steps.ts.
@@ -20,8 +21,8 @@ import { STORE } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import { canGoBack } from './rescue/way-back.ts'
 import type { JournalRecord, State, SystemName } from './states.ts'
-import { isStoreMissing, mountStore, readPlan } from './store.ts'
-import { findStore } from './systems.ts'
+import { isStoreLost, isStoreMissing, mountStore, readPlan } from './store.ts'
+import { type FoundStore, findStore } from './systems.ts'
 
 const TRIAL_LOG_LINES = 5
 
@@ -68,8 +69,14 @@ export async function readStatus({ isArmed, root = '/' }: StatusOptions): Promis
   const found = await findStore(root)
   const none = { state: 'none', failed: false, next: [], trialLog: [] } as const
   if (found === undefined) return { ...none, system: 'first-os', notes: [] }
-  const { system } = found
-  const mounted = await mountStore({ uuid: found.storeUuid, readOnly: true }).catch(whenMissing)
+  const { system, storeUuid } = found
+  const mounted = await mountStore({ uuid: storeUuid, readOnly: true }).catch((error: unknown) => {
+    const isHeld = system === 'rescue' && isStoreLost(error)
+    if (isHeld) return messageOf(error)
+    if (isStoreMissing(error)) return undefined
+    throw error
+  })
+  if (typeof mounted === 'string') return withoutStore(mounted)
   if (mounted === undefined) {
     if (system === 'first-os') return unfilled(system)
     const note = 'the stage disk of the last replacement is not there'
@@ -77,12 +84,14 @@ export async function readStatus({ isArmed, root = '/' }: StatusOptions): Promis
   }
   await using store = mounted
   // Awaited here: the store stays mounted until then.
-  return await statusOf(store.path, system, isArmed)
+  return await statusOf(store.path, found, isArmed)
 }
 
-function whenMissing(error: unknown): undefined {
-  if (isStoreMissing(error)) return undefined
-  throw error
+/** Nobody in the rescue knows how far the run is. */
+function withoutStore(error: string): RunStatus {
+  const held = { state: 'held', system: 'rescue' } as const
+  const next = nextSteps({ ...held, lacks: 'store' })
+  return { ...held, error, failed: true, notes: [], next, trialLog: [] }
 }
 
 /** Staging was begun; the store is made only when the rescue is unpacked. */
@@ -94,14 +103,16 @@ function unfilled(system: SystemName): RunStatus {
 
 async function statusOf(
   path: string,
-  system: SystemName,
+  { system, planDigest }: FoundStore,
   isArmed: StatusOptions['isArmed'],
 ): Promise<RunStatus> {
   const notes: string[] = []
-  const record = await openJournal(path, { system }).then(({ current }) => current, unreadable)
+  const record = await readJournal(path, system)
   if (record === undefined) return unfilled(system)
-  const plan = await readPlan(path).catch((error: unknown) => {
-    notes.push(messageOf(error))
+  const isRead = 'sequence' in record
+  // Without a journal that of staging is the likeliest.
+  const plan = await readPlan(path, isRead ? undefined : planDigest).catch((error: unknown) => {
+    if (isRead) notes.push(messageOf(error))
     return undefined
   })
   const lost = await lostRescue(record, system, () => plan && isArmed(plan))
@@ -112,7 +123,7 @@ async function statusOf(
   const failed = state === 'held' || (state === 'aborted' && error !== undefined)
   return {
     system,
-    ...('sequence' in record ? factsOf(record) : {}),
+    ...(isRead ? factsOf(record) : {}),
     state,
     ...(error === undefined ? {} : { error }),
     failed: failed || lost !== undefined,
@@ -122,6 +133,7 @@ async function statusOf(
       system,
       isLost: lost !== undefined,
       canGoBack: isBack,
+      lacks: isRead ? undefined : 'journal',
       ...(plan && { plan }),
     }),
     trialLog: await lastLines(join(path, STORE.trialLog)),
@@ -141,11 +153,24 @@ const factsOf = ({ since, attempts, planDigest }: JournalRecord) => ({
   planDigest,
 })
 
-function unreadable(error: unknown): { readonly state: 'held'; readonly error: string } {
-  if (error instanceof OsflashError && error.code === 'format') {
+interface LostJournal {
+  readonly state: 'held'
+  readonly error: string
+}
+
+/** Only the first OS has a store without one: what it was doing is staging. */
+async function readJournal(
+  path: string,
+  system: SystemName,
+): Promise<JournalRecord | LostJournal | undefined> {
+  try {
+    const { current } = await openJournal(path, { system })
+    if (current !== undefined || system === 'first-os') return current
+    return { state: 'held', error: 'reading the journal: there is none on the store' }
+  } catch (error) {
+    if (!(error instanceof OsflashError) || error.code !== 'format') throw error
     return { state: 'held', error: error.message }
   }
-  throw error
 }
 
 /** Why the first OS runs although it was to be the rescue; `undefined` when that is in order. */

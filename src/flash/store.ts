@@ -133,6 +133,10 @@ async function makeFolder(path: string, then: () => Promise<string>): Promise<st
 export const isStoreMissing = (error: unknown): boolean =>
   error instanceof OsflashError && error.data.found === 0
 
+/** No device has the store, or it cannot be mounted. */
+export const isStoreLost = (error: unknown): boolean =>
+  isStoreMissing(error) || (error instanceof OsflashError && error.code === 'process')
+
 /** A short look of another osflash, or a udev rule, is waited for. */
 async function untilFree(
   doing: string,

@@ -58,3 +58,25 @@ test('the rescue offers the way back only while there is one', () => {
     expect(offers(nextSteps({ ...situation, canGoBack: true }))).toBe(true)
   }
 })
+
+test('a rescue that lacks its store or its journal says what is left to do', () => {
+  const held = { state: 'held', system: 'rescue' } as const
+  expect(nextSteps({ ...held, lacks: 'store' })).toMatchInlineSnapshot(`
+    [
+      "dmesg and blkid say what became of the stage disk; once it is mended: osflash resume",
+      "unless the guard stands, a reboot starts the first OS; there: osflash abort",
+      "else osflash unpack IMAGE --to DISK --trust CERT --identity KEY writes a system by hand",
+    ]
+  `)
+  expect(nextSteps({ ...held, lacks: 'journal' })).toMatchInlineSnapshot(`
+    [
+      "osflash resume --target IMAGE --trust CERT --identity KEY begins anew, behind the guard",
+      "unless the guard stands, a reboot starts the first OS; there: osflash abort",
+    ]
+  `)
+  const steps = nextSteps({ ...held, lacks: 'journal', canGoBack: true })
+  expect(steps[0]).toMatch(/^osflash abort goes back/)
+  for (const step of [...steps, ...nextSteps({ ...held, lacks: 'store' })]) {
+    expect(step.length).toBeLessThanOrEqual(100)
+  }
+})

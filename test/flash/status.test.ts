@@ -1,9 +1,11 @@
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openJournal } from '../../src/flash/journal.ts'
+import { nextSteps } from '../../src/flash/next-steps.ts'
 import { STORE } from '../../src/flash/places.ts'
 import { readStatus } from '../../src/flash/status.ts'
+import { run } from '../../src/system/run.ts'
 import { type HostFixture, hostFixture, isRoot, scratchFolder } from './host-fixture.ts'
 
 const armed = (): Promise<boolean> => Promise.resolve(true)
@@ -158,6 +160,35 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     expect(status).toMatchObject({ state: 'held', failed: true })
     expect(status.error).toMatch(/^reading the journal: /)
     expect(status.since).toBeUndefined()
+  })
+
+  const lost = { system: 'rescue', state: 'held', failed: true, notes: [] }
+
+  test('a rescue whose store is gone holds', async () => {
+    const host = await hostFixture({ system: 'rescue' })
+    const status = await statusOf(host)
+    const error = `finding the store ${host.uuid}: no device has this file system`
+    expect(status).toMatchObject({ ...lost, error })
+    expect(status.next).toEqual(nextSteps({ state: 'held', system: 'rescue', lacks: 'store' }))
+  })
+
+  test('a rescue whose store does not mount holds', async () => {
+    const host = await hostFixture({ system: 'rescue', state: 'flashing' })
+    await run(['dd', 'if=/dev/urandom', `of=${host.device}`, 'bs=4096', 'seek=1', 'count=600'])
+    const status = await statusOf(host)
+    expect(status).toMatchObject({ ...lost, error: expect.stringMatching(/^mounting /) })
+    expect(status.next).toEqual(nextSteps({ state: 'held', system: 'rescue', lacks: 'store' }))
+  })
+
+  test('a rescue without a journal holds, and knows the plan that was staged', async () => {
+    const host = await hostFixture({ system: 'rescue', state: 'flashing' })
+    await host.inStore(async (path) => {
+      for (const name of STORE.journal) await rm(join(path, name))
+    })
+    const status = await statusOf(host)
+    const error = 'reading the journal: there is none on the store'
+    expect(status).toMatchObject({ ...lost, error, plan: { hostname: 'web-1' } })
+    expect(status.next).toEqual(nextSteps({ state: 'held', system: 'rescue', lacks: 'journal' }))
   })
 
   test('another plan than the pinned one is not shown', async () => {
