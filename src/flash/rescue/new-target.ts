@@ -2,7 +2,8 @@
  * Another target in place of the stored one, for a rescue that holds.
  *
  * 1. The image is checked as preflight checked the first: signature, kind, firmware, size, age.
- * 2. The stored image makes room, then the new one is stored and verified as in staging.
+ * 2. The stored image makes room, where that is enough; then the new one is stored and verified as
+ *    in staging.
  * 3. The plan names it: `plan.json.next` is durable, then the journal has its digest, then it is
  *    renamed. A power cut between leaves a plan that `settlePlan` finds. It also keeps a second
  *    file of the plan.
@@ -10,15 +11,17 @@
  * Nothing of the disk is touched. Not promised: the old target; it is gone once fetching began.
  */
 
-import { readFile, rename } from 'node:fs/promises'
+import { readFile, rename, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SecretKey } from '../../encrypt/keys.ts'
 import { decryptSessionKey } from '../../encrypt/session-key.ts'
 import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
+import { exists } from '../../system/exists.ts'
 import { readIfThere } from '../../system/read-if-there.ts'
 import { syncFolder } from '../../system/sync-folder.ts'
+import { formatBytes, MIB } from '../../units.ts'
 import { type CheckSignatures, expectKind, type OpenImage } from '../../unpack/image.ts'
 import { planDisk } from '../../unpack/plan.ts'
 import { canRender } from '../carry/apply.ts'
@@ -32,6 +35,7 @@ import { type FlashPlan, planBytes, planDigest } from '../plan/plan.ts'
 import { openPlanImage } from '../plan/plan-image.ts'
 import { storeImage, storeTrust, type TrustFile } from '../stage/store-content.ts'
 import { readPlan } from '../store.ts'
+import { roomForImage } from '../store-shape.ts'
 import { parseSequences } from '../trial/sequences.ts'
 
 export interface NewTarget {
@@ -51,6 +55,10 @@ export interface Replacement extends NewTarget {
 }
 
 const NEXT_PLAN = `${STORE.plan}.next`
+/** The stored target, and one of which the fetching was cut. */
+const IMAGES = [STORE.image, `${STORE.image}.part`] as const
+/** A plan twice, certificates, and what the file system itself needs for a large file. */
+const BESIDE_BYTES = MIB
 
 /** @throws OsflashError `refused`, `trust`, and what reading and storing an image gives */
 export async function replaceTarget(replacement: Replacement): Promise<void> {
@@ -68,11 +76,12 @@ export async function replaceTarget(replacement: Replacement): Promise<void> {
   const { source, image, facts } = opened
   checkFits(image, plan)
   await checkAge(image.manifest, replacement)
+  await checkRoom(store, { name: image.manifest.name, packedBytes: source.bytes })
   const sessionKey = await decryptSessionKey(image.keysBytes, replacement.identities)
   const next = { ...plan, target: facts }
   // Overwritten, for a removed file stays readable on the disk.
   await eraseSessionKey(store)
-  for (const name of [STORE.image, `${STORE.image}.part`, STORE.checkpoint, STORE.trialLog]) {
+  for (const name of [...IMAGES, STORE.checkpoint, STORE.trialLog]) {
     await removeFileSafely(join(store, name))
   }
   await storeTrust(store, replacement.trust)
@@ -122,13 +131,15 @@ async function mendPlans(store: string, pinned: string | undefined): Promise<voi
   }
 }
 
+const refusal = (name: string, why: string): OsflashError =>
+  new OsflashError('refused', `replacing the target with ${name}: ${why}`, {
+    hints: ['give another --target'],
+  })
+
 function checkFits(image: OpenImage, plan: FlashPlan): void {
   expectKind(image, 'disk')
   const { manifest } = image
-  const refuse = (why: string): OsflashError =>
-    new OsflashError('refused', `replacing the target with ${manifest.name}: ${why}`, {
-      hints: ['give another --target'],
-    })
+  const refuse = (why: string): OsflashError => refusal(manifest.name, why)
   const { firmware } = plan.host
   if (!manifest.firmware.includes(firmware)) throw refuse(`it does not boot under ${firmware}`)
   if (manifest.architecture !== plan.host.architecture) throw refuse('another architecture')
@@ -154,6 +165,34 @@ async function checkAge(manifest: Manifest, { store, journal }: Replacement): Pr
   checkFresh([manifest], Math.max(Date.now(), since))
   const bytes = await readIfThere(join(store, STORE.sequences))
   checkSequence(manifest, parseSequences(bytes))
+}
+
+interface Packed {
+  readonly name: string
+  readonly packedBytes: number
+}
+
+/** What is free, and what the stored image gives back. */
+async function checkRoom(store: string, { name, packedBytes }: Packed): Promise<void> {
+  const { bavail, bsize } = await statfs(store).catch((cause: unknown) => {
+    throw ioError(`looking for room on ${store}`, cause)
+  })
+  let room = bavail * bsize - BESIDE_BYTES
+  for (const image of IMAGES) room += await allocatedBytes(join(store, image))
+  const need = roomForImage(packedBytes)
+  if (need <= room) return
+  const [wants, has] = [formatBytes(need), formatBytes(Math.max(0, room))]
+  throw refusal(name, `it needs ${wants}, the store has room for ${has}`)
+}
+
+const STAT_BLOCK_BYTES = 512
+
+async function allocatedBytes(path: string): Promise<number> {
+  if (!(await exists(path))) return 0
+  const { blocks } = await stat(path).catch((cause: unknown) => {
+    throw ioError(`looking at ${path}`, cause)
+  })
+  return blocks * STAT_BLOCK_BYTES
 }
 
 const sameGuid = (a: string | undefined, b: string | undefined): boolean =>

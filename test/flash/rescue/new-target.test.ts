@@ -1,7 +1,7 @@
 /** Another target for a rescue that holds: images that are really packed, a store in a folder. */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createJournal, openJournal } from '../../../src/flash/journal.ts'
 import { STORE } from '../../../src/flash/places.ts'
 import { type FlashPlan, planBytes, planDigest } from '../../../src/flash/plan/plan.ts'
@@ -10,10 +10,12 @@ import type { State } from '../../../src/flash/states.ts'
 import { readPlan } from '../../../src/flash/store.ts'
 import { packImage } from '../../../src/pack/image/pack.ts'
 import type { ImageSource } from '../../../src/pack/source.ts'
+import { run } from '../../../src/system/run.ts'
+import { MIB } from '../../../src/units.ts'
 import { makeKeys, makeOptions, type TestKeys } from '../../pack/image/fixtures.ts'
 import { checkFor, gptLayout, makeDiskSource } from '../../unpack/disk-fixtures.ts'
 import { flashPlan } from '../flash-plan.ts'
-import { scratchFolder } from '../journal-fixture.ts'
+import { isRoot, scratchFolder } from '../host-fixture.ts'
 
 const ROOT_UUID = '12345678-0000-4000-8000-000000000001'
 
@@ -46,16 +48,29 @@ interface Setting {
   readonly image?: Partial<ImageSource>
   readonly plan?: Partial<FlashPlan>
   readonly state?: State
+  /** Of a store that is a file system of its own; needs root. */
+  readonly storeBytes?: number
+  readonly oldBytes?: number
 }
 
-async function held({ image = {}, plan: changes = {}, state = 'held' }: Setting = {}) {
+async function mountSmall(at: string, bytes: number): Promise<void> {
+  await run(['mount', '-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', at])
+  onTestFinished(async () => {
+    await run(['umount', at])
+  })
+}
+
+async function held(setting: Setting = {}) {
+  const { image = {}, plan: changes = {}, state = 'held', storeBytes, oldBytes = 0 } = setting
   const folder = await scratchFolder()
   const location = await pack(folder, image)
   const store = join(folder, 'store')
   await mkdir(store)
+  if (storeBytes !== undefined) await mountSmall(store, storeBytes)
   const plan = flashPlan(changes)
   const texts = { [STORE.image]: 'the old image', [STORE.sessionKey]: 'the old key' }
   for (const [name, text] of Object.entries(texts)) await writeFile(join(store, name), text)
+  await writeFile(join(store, `${STORE.image}.part`), Buffer.alloc(oldBytes))
   await writeFile(join(store, STORE.plan), planBytes(plan))
   const journal = await createJournal(store, {
     system: 'rescue',
@@ -139,6 +154,23 @@ describe('another target', () => {
       message: 'checking test-disk: it expired at 2024-01-01T00:00:00Z',
     })
     expect(await one.isUntouched()).toBe(true)
+  })
+
+  it.skipIf(!isRoot)('is refused before anything is removed where it has no room', async () => {
+    const one = await held({ storeBytes: 4 * MIB, oldBytes: MIB })
+    await expect(one.replace()).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringMatching(
+        /^replacing the target with test-disk: it needs \S+ MiB, the store has room for \S+ MiB$/,
+      ),
+    })
+    expect(await one.isUntouched()).toBe(true)
+  })
+
+  it.skipIf(!isRoot)('has the room of the stored one too', async () => {
+    const { store, location, replace } = await held({ storeBytes: 12 * MIB, oldBytes: 8 * MIB })
+    await replace()
+    expect(await readFile(join(store, STORE.image))).toEqual(await readFile(location))
   })
 
   const rescueStart = { ...flashPlan().rescue.start, rootUuid: ROOT_UUID }
