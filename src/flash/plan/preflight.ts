@@ -17,7 +17,6 @@ import { OsflashError, throwIfCancelled } from '../../errors.ts'
 import { type Emit, inPhase } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { describeBlockDevice } from '../../system/block-device.ts'
-import { readInside } from '../../system/inside-root.ts'
 import type { CheckSignatures } from '../../unpack/image.ts'
 import { checkFirmware, checkNotStartedFrom } from '../boot/uefi.ts'
 import { canRender, renderable } from '../carry/apply.ts'
@@ -28,7 +27,7 @@ import { listDisks } from '../host/disks.ts'
 import { type HostFacts, readHost } from '../host/host.ts'
 import { driversOf } from '../host/modules.ts'
 import { SEQUENCES } from '../places.ts'
-import { parseSequences } from '../trial/sequences.ts'
+import { readSequences } from '../trial/sequences.ts'
 import {
   armOf,
   checkGrub,
@@ -155,7 +154,7 @@ async function openImages(input: PlanInput, kept: AsyncDisposableStack): Promise
   )
   const manifests = [rescue, target].map(({ image }) => image.manifest)
   checkFresh(manifests, Date.now())
-  const taken = parseSequences(await readInside('/', SEQUENCES))
+  const taken = await readSequences(SEQUENCES)
   for (const manifest of manifests) checkSequence(manifest, taken)
   for (const { facts } of [rescue, target]) checkRenderer(facts)
   const ready = (role: ImageRole, opened: PlanImage) =>

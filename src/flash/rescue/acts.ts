@@ -33,6 +33,7 @@ import { RESUME_WITH } from '../hints.ts'
 import { resolveDisk } from '../host/disks.ts'
 import { manifestDigest } from '../image-places.ts'
 import { STORE } from '../places.ts'
+import { readSequences } from '../trial/sequences.ts'
 import { furnishTarget } from './furnish.ts'
 import type { RescueHost } from './host.ts'
 import type { RescueActs } from './machine.ts'
@@ -131,6 +132,7 @@ async function rehearse(host: RescueHost): Promise<void> {
   const { plan, carry, boot, emit } = host
   const signal = host.signal === undefined ? {} : { signal: host.signal }
   await boot.check()
+  await readSequences(join(host.store, STORE.sequences))
   await reachable({ carry, withinSeconds: GATE_SECONDS, ...signal })
   await host.alive()
   const disk = await resolveDisk(plan.disk, { tableId: 'check' })

@@ -11,14 +11,13 @@
 
 import { join } from 'node:path'
 import type { Manifest } from '../../format/manifest.ts'
-import { readIfThere } from '../../system/read-if-there.ts'
 import { applyCarry } from '../carry/apply.ts'
 import { checkCarry } from '../carry/check.ts'
 import { rootPlace } from '../image-places.ts'
 import { mountPartition } from '../mounted-root.ts'
 import { STORE } from '../places.ts'
 import { injectTrial } from '../trial/inject.ts'
-import { parseSequences } from '../trial/sequences.ts'
+import { readSequences } from '../trial/sequences.ts'
 import type { RescueHost } from './host.ts'
 
 const MOUNT_POINT = '/run/osflash/target'
@@ -51,7 +50,7 @@ export async function furnishTarget(host: RescueHost, target: WrittenTarget): Pr
     reach: carry.reach,
     boot: await host.boot.confirmSettings(),
     // A host that never took an image has no such file.
-    sequences: parseSequences(await readIfThere(join(host.store, STORE.sequences))),
+    sequences: await readSequences(join(host.store, STORE.sequences)),
   })
   for (const text of notes) emit({ event: 'note', text })
   await checkCarry({ root: root.path, carry })

@@ -19,7 +19,6 @@ import { ioError, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { exists } from '../../system/exists.ts'
-import { readIfThere } from '../../system/read-if-there.ts'
 import { syncFolder } from '../../system/sync-folder.ts'
 import { formatBytes, MIB } from '../../units.ts'
 import { type CheckSignatures, expectKind, type OpenImage } from '../../unpack/image.ts'
@@ -36,7 +35,7 @@ import { openPlanImage } from '../plan/plan-image.ts'
 import { storeImage, storeTrust, type TrustFile } from '../stage/store-content.ts'
 import { readPlan } from '../store.ts'
 import { roomForImage } from '../store-shape.ts'
-import { parseSequences } from '../trial/sequences.ts'
+import { readSequences } from '../trial/sequences.ts'
 
 export interface NewTarget {
   /** Path or address. */
@@ -163,8 +162,7 @@ function checkFits(image: OpenImage, plan: FlashPlan): void {
 async function checkAge(manifest: Manifest, { store, journal }: Replacement): Promise<void> {
   const since = Date.parse(journal.current?.since ?? '') || 0
   checkFresh([manifest], Math.max(Date.now(), since))
-  const bytes = await readIfThere(join(store, STORE.sequences))
-  checkSequence(manifest, parseSequences(bytes))
+  checkSequence(manifest, await readSequences(join(store, STORE.sequences)))
 }
 
 interface Packed {

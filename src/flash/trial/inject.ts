@@ -81,7 +81,7 @@ async function requireSystemd(root: string): Promise<void> {
 async function filesFor(trial: Trial): Promise<readonly FileInside[]> {
   const { root, plan } = trial
   const sequences = mergeSequences([
-    parseSequences(await readInside(root, SEQUENCES)),
+    await sequencesInside(root),
     trial.sequences,
     { [plan.rescue.name]: plan.rescue.sequence },
     { [plan.target.name]: plan.target.sequence },
@@ -91,6 +91,16 @@ async function filesFor(trial: Trial): Promise<readonly FileInside[]> {
     { path: TARGET.program, bytes: PROGRAM_SCRIPT, mode: PROGRAM_MODE },
     { path: TARGET.settings, bytes: settingsText(variablesOf(trial)), mode: TEXT_MODE },
   ]
+}
+
+/** Not this host's record: of an image that brings a broken one nothing is lost. */
+async function sequencesInside(root: string): Promise<Sequences> {
+  const bytes = await readInside(root, SEQUENCES)
+  try {
+    return parseSequences(bytes, SEQUENCES)
+  } catch {
+    return {}
+  }
 }
 
 function agentFiles({ boot, plan }: Trial): readonly FileInside[] {

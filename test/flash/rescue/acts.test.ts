@@ -98,6 +98,12 @@ async function rescue(disk = flashPlan().disk) {
   return { acts, store, seen, has }
 }
 
+it('a record of sequences that is none is found while there is a way back', async () => {
+  const { acts, store } = await rescue()
+  await writeFile(join(store, STORE.sequences), 'torn')
+  await expect(acts.rehearse()).rejects.toThrow('it is no record of image sequences')
+})
+
 describe('a trial', () => {
   it('has its number on the store right before it is granted', async () => {
     const { acts, seen, store } = await rescue()

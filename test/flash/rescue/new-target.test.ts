@@ -147,6 +147,13 @@ describe('another target', () => {
     expect(await one.isUntouched()).toBe(true)
   })
 
+  it('is refused where that is no record', async () => {
+    const one = await held()
+    await writeFile(join(one.store, STORE.sequences), '{"test-disk":')
+    await expect(one.replace()).rejects.toThrow('it is no record of image sequences')
+    expect(await one.isUntouched()).toBe(true)
+  })
+
   it('has not expired', async () => {
     const one = await held({ image: { expires: '2024-01-01T00:00:00Z' } })
     await expect(one.replace()).rejects.toMatchObject({
