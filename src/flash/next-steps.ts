@@ -17,6 +17,8 @@ export interface Situation {
   readonly isLost?: boolean
   /** The first OS is whole, and the way back to it is known. */
   readonly canGoBack?: boolean
+  /** In the first OS: every boot ends in the rescue, so that abort is refused here. */
+  readonly isGuarded?: boolean
   /** What a rescue that holds cannot read. */
   readonly lacks?: 'store' | 'journal' | undefined
   readonly plan?: FlashPlan
@@ -27,6 +29,7 @@ const UNDO = 'osflash abort undoes what was prepared'
 // Apply refuses while something may still start the rescue.
 const UNDO_FIRST = [UNDO, 'then osflash apply tries again, with the same options']
 const BACK = 'osflash abort goes back to the first OS, of which nothing was wiped'
+const BACK_THERE = 'where it holds, osflash abort there goes back to this system'
 const BY_ITSELF = 'it goes on by itself; after an interruption: osflash resume'
 
 /** One or more lines, what is likeliest first. */
@@ -34,7 +37,8 @@ export function nextSteps(situation: Situation): readonly string[] {
   const { state, system } = situation
   if (system === 'first-os' && isBehindGuard(state)) {
     const step = 'boot from the stage disk: its rescue goes on'
-    return situation.canGoBack ? [UNDO, step] : [step]
+    if (!situation.canGoBack) return [step]
+    return situation.isGuarded ? [step, BACK_THERE] : [UNDO, step]
   }
   switch (state) {
     case 'preflight':

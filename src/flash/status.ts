@@ -60,12 +60,15 @@ export interface RunStatus {
 export interface StatusOptions {
   /** Whether the next boot is the rescue; asked in the first OS alone. */
   readonly isArmed: (plan: FlashPlan) => Promise<boolean>
+  /** Whether every boot ends in the rescue; asked in the first OS alone, behind the guard. */
+  readonly startsByStage: (plan: FlashPlan) => Promise<boolean>
   /** Root of the system; other than `/` only in tests. */
   readonly root?: string
 }
 
 /** @throws OsflashError when the store or the system's own facts cannot be read */
-export async function readStatus({ isArmed, root = '/' }: StatusOptions): Promise<RunStatus> {
+export async function readStatus(options: StatusOptions): Promise<RunStatus> {
+  const { root } = options
   const found = await findStore(root)
   const none = { state: 'none', failed: false, next: [], trialLog: [] } as const
   if (found === undefined) return { ...none, system: 'first-os', notes: [] }
@@ -84,7 +87,7 @@ export async function readStatus({ isArmed, root = '/' }: StatusOptions): Promis
   }
   await using store = mounted
   // Awaited here: the store stays mounted until then.
-  return await statusOf(store.path, found, isArmed)
+  return await statusOf(store.path, found, options)
 }
 
 /** Nobody in the rescue knows how far the run is. */
@@ -104,7 +107,7 @@ function unfilled(system: SystemName): RunStatus {
 async function statusOf(
   path: string,
   { system, planDigest }: FoundStore,
-  isArmed: StatusOptions['isArmed'],
+  { isArmed, startsByStage }: StatusOptions,
 ): Promise<RunStatus> {
   const notes: string[] = []
   const record = await readJournal(path, system)
@@ -120,6 +123,9 @@ async function statusOf(
   const { state, error } = record
   if (state === 'confirmed' && (await hasSecrets(path))) notes.push(secretsLeft(system))
   const isBack = system !== 'target' && (await canGoBack(path, state))
+  // What nobody can tell is not undone: abort would be refused.
+  const isGuarded =
+    system === 'first-os' && isBack && (!plan || (await startsByStage(plan).catch(() => true)))
   const failed = state === 'held' || (state === 'aborted' && error !== undefined)
   return {
     system,
@@ -133,6 +139,7 @@ async function statusOf(
       system,
       isLost: lost !== undefined,
       canGoBack: isBack,
+      isGuarded,
       lacks: isRead ? undefined : 'journal',
       ...(plan && { plan }),
     }),

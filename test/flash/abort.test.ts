@@ -103,7 +103,12 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
       const journal = await openJournal(store, { system: 'first-os' })
       await armRescue({ store, journal, boot, root: host.root })
     })
-    const status = () => readStatus({ root: host.root, isArmed: () => boot.isArmed() })
+    const status = () =>
+      readStatus({
+        root: host.root,
+        isArmed: () => boot.isArmed(),
+        startsByStage: async () => true,
+      })
     expect(await status()).toMatchObject({ state: 'armed', failed: false })
     await abortRun({ root: host.root, makeBoot: firstOsBoot })
     expect((await readdir(folder)).sort()).toEqual(Object.keys(files).sort())

@@ -30,6 +30,15 @@ test('the first OS is not sent on behind the guard', () => {
   ])
 })
 
+test('a first OS that was started by hand is told to undo only where abort would', () => {
+  const situation = { state: 'held', system: 'first-os', canGoBack: true } as const
+  expect(nextSteps(situation)[0]).toBe('osflash abort undoes what was prepared')
+  expect(nextSteps({ ...situation, isGuarded: true })).toEqual([
+    'boot from the stage disk: its rescue goes on',
+    'where it holds, osflash abort there goes back to this system',
+  ])
+})
+
 test('a spent one-shot is undone first: apply refuses before, a reboot does nothing', () => {
   const situation = { state: 'armed', system: 'first-os' } as const
   expect(nextSteps(situation)[0]).toBe('reboot starts the rescue')

@@ -12,11 +12,12 @@ const armed = (): Promise<boolean> => Promise.resolve(true)
 const spent = (): Promise<boolean> => Promise.resolve(false)
 const unknown = (): Promise<boolean> => Promise.reject(new Error('no grubenv'))
 
-const statusOf = ({ root }: HostFixture, isArmed = armed) => readStatus({ root, isArmed })
+const statusOf = ({ root }: HostFixture, isArmed = armed) =>
+  readStatus({ root, isArmed, startsByStage: spent })
 
 test('a host without a replacement', async () => {
   const root = await scratchFolder()
-  expect(await readStatus({ root, isArmed: armed })).toEqual({
+  expect(await readStatus({ root, isArmed: armed, startsByStage: spent })).toEqual({
     system: 'first-os',
     state: 'none',
     failed: false,
@@ -118,6 +119,21 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     await host.inStore((path) => writeFile(join(path, STORE.wiping), ''))
     expect(await isOffered()).toBe(false)
   })
+
+  test.each(['committed', 'held'] as const)(
+    'a first OS behind the guard (%s) undoes only what no longer leads to the rescue',
+    async (state) => {
+      const host = await hostFixture({ system: 'first-os', state })
+      await host.inStore((path) => writeFile(join(path, STORE.guardBackup), '{"kind":"sector-0"}'))
+      const next = async (startsByStage: () => Promise<boolean>) =>
+        (await readStatus({ root: host.root, isArmed: armed, startsByStage })).next
+      const situation = { state, system: 'first-os', canGoBack: true } as const
+      expect(await next(spent)).toEqual(nextSteps(situation))
+      for (const starts of [armed, unknown]) {
+        expect(await next(starts)).toEqual(nextSteps({ ...situation, isGuarded: true }))
+      }
+    },
+  )
 
   test('GO is told where it is waited for', async () => {
     const plan = { go: { how: 'ssh', withinSeconds: 300 } } as const

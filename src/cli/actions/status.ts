@@ -5,6 +5,7 @@
  * 2. Where the replacement failed, this fails too, with what can be done next as hints.
  */
 import { OsflashError } from '../../errors.ts'
+import { startsByStage } from '../../flash/boot/native-start.ts'
 import { notifyAgain } from '../../flash/notify-again.ts'
 import { readStatus } from '../../flash/status.ts'
 import { isArmed } from '../is-armed.ts'
@@ -19,7 +20,7 @@ export interface StatusVerbOptions {
 /** @throws OsflashError `refused` when it is held, was aborted, or the rescue did not come up */
 export async function status(options: StatusVerbOptions, context: VerbContext): Promise<void> {
   const { json, stdout, emit } = context
-  const { failed, ...facts } = await readStatus({ isArmed })
+  const { failed, ...facts } = await readStatus({ isArmed, startsByStage })
   stdout.write(json ? `${JSON.stringify(facts)}\n` : renderStatus(facts))
   if (options.notify) await notifyAgain(emit)
   if (!failed) return
