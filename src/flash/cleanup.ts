@@ -7,6 +7,9 @@
  * 3. The disk is found again by what it is, and must be the one that holds this store.
  * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
  * 5. The agent's files go; its settings last.
+ *
+ * Not promised: a stage whose store cannot be read. Only the store says that the run is confirmed,
+ * and which disk is the stage; nothing is erased on a guess.
  */
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -16,9 +19,9 @@ import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
 import { openJournal } from './journal.ts'
-import { STORE_MOUNT, TARGET } from './places.ts'
+import { STORE_LABEL, STORE_MOUNT, TARGET } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
-import { mountStore, readPlan, type Store } from './store.ts'
+import { isStoreLost, mountStore, readPlan, type Store } from './store.ts'
 import { findStore } from './systems.ts'
 
 export interface CleanupOptions {
@@ -44,7 +47,8 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   let plan: FlashPlan
   let disk: string
   {
-    await using store = await mountStore({ uuid: found.storeUuid, at: join(root, STORE_MOUNT) })
+    const at = join(root, STORE_MOUNT)
+    await using store = await mountStore({ uuid: found.storeUuid, at }).catch(byHand)
     plan = await confirmedPlan(store)
     disk = await stageOf(store, plan)
     if (await options.startsByStage(plan)) throw refused('the host still starts by way of it')
@@ -58,6 +62,18 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
     await removeFileSafely(join(root, path))
   }
   return disk
+}
+
+function byHand(error: unknown): never {
+  if (!isStoreLost(error)) throw error
+  const why = error instanceof Error ? error.message : String(error)
+  throw new OsflashError('refused', `cleaning up the stage: ${why}`, {
+    cause: error,
+    hints: [
+      `lsblk -o NAME,SERIAL,PARTLABEL shows which disk has ${STORE_LABEL}: overwrite it by hand`,
+      'efibootmgr lists the entry osflash rescue, where there is one',
+    ],
+  })
 }
 
 async function confirmedPlan(store: Store): Promise<FlashPlan> {

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { cleanUp } from '../../src/flash/cleanup.ts'
 import { STORE, TARGET } from '../../src/flash/places.ts'
+import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import {
   type FixtureOptions,
@@ -118,6 +119,22 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
       message: expect.stringContaining(`the store is on ${host.device}`),
     })
     expect(await other.inStore((at) => exists(join(at, STORE.plan)))).toBe(true)
+  })
+
+  test('a store that does not mount says what is left to do, and nothing is touched', async () => {
+    const { root, device, file } = await confirmedHost()
+    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    const before = await readFile(file)
+    await expect(cleanUp({ root, agree, removeEntry, startsByStage })).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringMatching(/^cleaning up the stage: mounting /),
+      hints: [
+        'lsblk -o NAME,SERIAL,PARTLABEL shows which disk has osflash-store: overwrite it by hand',
+        'efibootmgr lists the entry osflash rescue, where there is one',
+      ],
+    })
+    expect((await readFile(file)).equals(before)).toBe(true)
+    expect(await exists(join(root, TARGET.settings))).toBe(true)
   })
 
   test('a stage that is mounted is refused', async () => {
