@@ -182,24 +182,50 @@ export class Host implements AsyncDisposable {
     const wanted = [systems].flat()
     const deadline = this.seconds + seconds
     while (this.seconds < deadline && this.machine.isOn) {
+      const { starts } = this.machine
       const sighting = await this.look()
       if (sighting && wanted.includes(sighting.system) && sighting.bootId !== notBoot) {
         return sighting
       }
-      await sleep(POLL_MS)
+      if (sighting === null) await sleep(POLL_MS)
+      else await this.#waitForStart(starts, deadline)
     }
     throw await this.#late(`no answer from ${wanted.join(' or ')} within ${seconds} s`)
   }
 
-  /** Waits until the boot that answered last answers no more. */
+  /** Waits until the boot that answered last is over. */
   async waitForSilence(seconds: number): Promise<void> {
-    const boot = this.seen.at(-1)?.bootId
     const deadline = this.seconds + seconds
-    while (this.seconds < deadline) {
-      if ((await this.look())?.bootId !== boot) return
-      await sleep(POLL_MS)
-    }
+    const { starts } = this.machine
+    if ((await this.look()) === null || (await this.#waitForStart(starts, deadline))) return
     throw await this.#late(`still the same boot after ${seconds} s`)
+  }
+
+  /**
+   * Waits until another system may run than in `starts`; false when none does in time.
+   * Nobody asks the guest meanwhile: an answer by SSH takes a second of its only processor.
+   */
+  async #waitForStart(starts: number, deadline: number): Promise<boolean> {
+    while (this.machine.isOn && this.machine.starts === starts) {
+      if (this.seconds >= deadline) return false
+      await sleep(SERIAL_POLL_MS)
+    }
+    const latest = this.seen.at(-1)
+    if (latest !== undefined) latest.last = this.seconds
+    return true
+  }
+
+  /**
+   * Waits until the serial log tells of a state behind place `from`, the machine starts anew, or
+   * `seconds` are over: a moment to ask the guest.
+   */
+  async waitForNews(seconds: number, from: number): Promise<void> {
+    const deadline = this.seconds + seconds
+    const { starts } = this.machine
+    while (this.seconds < deadline && this.machine.isOn && this.machine.starts === starts) {
+      if (NEWS.test((await this.serialLog()).slice(from))) return
+      await sleep(SERIAL_POLL_MS)
+    }
   }
 
   /** Waits until the serial log holds `text` behind place `from`; returns the place behind it. */
@@ -252,5 +278,6 @@ const atPowerOn = (disk: string): string => `${disk}.at-power-on`
 const writeLog = (disk: string): string => `${disk}.writes`
 const POLL_MS = 2000
 const SERIAL_POLL_MS = 300
+const NEWS = /osflash.*\b(held|confirmed|aborted)\b/
 const SERIAL_TAIL = 3000
 const POWER_OFF_SECONDS = 120

@@ -14,6 +14,7 @@ import { run } from '../../src/system/run.ts'
 import { makeScratch } from '../../src/system/scratch.ts'
 import { cached, digestOf, root } from './cache.ts'
 import { osflash, testKeys } from './keys.ts'
+import { QUICK, quickWords } from './quick-guest.ts'
 
 const SOURCE_DATE_EPOCH = 1_700_000_000
 export const bundle = join(root, 'build/osflash-linux-x64.tar.zst')
@@ -28,9 +29,6 @@ export interface Variant {
   readonly set?: readonly string[]
 }
 
-/** What makes every image smaller and is missed by no scenario. */
-const THIN = 'rm -rf /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info'
-
 /** The path of the packed image. */
 export async function image(name: ImageName, variant: Variant = { name: '' }): Promise<string> {
   await using recipes = await recipeFolder()
@@ -42,10 +40,11 @@ export async function image(name: ImageName, variant: Variant = { name: '' }): P
     'source={}',
     `source.tar=${tarball}`,
     ...(name === 'first-debian-12' ? [`access.root-authorized-keys=["${keys.loginPublic}"]`] : []),
-    ...[THIN, ...(variant.scripts ?? [])].map((content, place) => {
+    ...[QUICK, ...(variant.scripts ?? [])].map((content, place) => {
       const at = loaded.recipe.customise.scripts.length + place
       return `customise.scripts.${at}=${JSON.stringify({ content })}`
     }),
+    `customise.kernel-command-line=${JSON.stringify(quickWords(loaded.recipe))}`,
     ...(variant.set ?? []),
   ]
   const content = JSON.stringify([loaded.content, settings])

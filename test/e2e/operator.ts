@@ -6,7 +6,6 @@
  * 3. `status --json` is read the same way in all three systems.
  */
 import { readFile } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod/mini'
 import type { CommandOutcome } from '../boot/machine.ts'
 import { type Host, SERIAL } from './host.ts'
@@ -102,25 +101,18 @@ export async function startApply(host: Host, ...layers: readonly Options[]): Pro
 }
 
 /**
- * Waits until `apply` has ended or the first OS is gone.
+ * Waits until `apply` has ended or the first OS is gone; in one call, so that the guest has its
+ * processor for itself.
  * @throws when apply ended with a status other than 0; the message holds what it printed
  */
 export async function applyDone(host: Host, seconds: number): Promise<'ended' | 'away'> {
-  const deadline = host.seconds + seconds
-  const command = `cat ${APPLY_STATUS} 2>/dev/null || systemctl is-active e2e-apply`
-  while (host.seconds < deadline) {
-    const sighting = await host.look()
-    if (sighting?.system !== 'first-os') return 'away'
-    const answer = await host.machine.tryCommand(command)
-    if (answer === null) return 'away'
-    const said = answer.stdout.trim()
-    if (said === '0') return 'ended'
-    if (/^\d+$/.test(said)) {
-      throw new Error(`apply ended with ${said}:\n${await host.ssh(`cat ${APPLY_LOG}`)}`)
-    }
-    await sleep(POLL_MS)
-  }
-  throw new Error(`apply still runs:\n${await host.ssh(`tail -c 3000 ${APPLY_LOG}`)}`)
+  const wait = `for second in $(seq ${seconds}); do [ -s ${APPLY_STATUS} ] && break; sleep 1; done`
+  const answer = await host.machine.tryCommand(`${wait}; cat ${APPLY_STATUS}`)
+  if (answer === null) return 'away'
+  const said = answer.stdout.trim()
+  if (said === '0') return 'ended'
+  const why = said === '' ? 'apply still runs' : `apply ended with ${said}`
+  throw new Error(`${why}:\n${await host.ssh(`tail -c 3000 ${APPLY_LOG}`)}`)
 }
 
 /** The program of whatever system is running. */
@@ -147,14 +139,16 @@ export async function waitForState(
   const deadline = host.seconds + seconds
   let last: Status | Error = new Error('never asked')
   while (host.seconds < deadline) {
+    const from = (await host.serialLog()).length
     last = await status(host).catch((cause: unknown) =>
       cause instanceof Error ? cause : new Error(String(cause)),
     )
     if (!(last instanceof Error) && states.includes(last.state)) return last
-    await sleep(POLL_MS)
+    await host.waitForNews(ASK_SECONDS, from)
   }
   const shown = last instanceof Error ? last.message : JSON.stringify(last)
   throw new Error(`not ${states.join(' or ')} within ${seconds} s; at last: ${shown}`)
 }
 
-const POLL_MS = 2000
+/** Without news: `status` takes seconds of a guest without KVM. */
+const ASK_SECONDS = 15

@@ -38,6 +38,8 @@ const RUNS: readonly Run[] = (['bios', 'uefi'] as const).flatMap((firmware, plac
 ])
 const ANSWERS_WITHIN = 420
 const ENDS_WITHIN = 1_200
+/** Without news from the serial log. */
+const ASK_SECONDS = 20
 
 /** Numbers from 0 to below 1 that are the same in every run (mulberry32). */
 function* numbers(seed: number): Generator<number, never> {
@@ -130,6 +132,7 @@ async function finish(began: Began): Promise<void> {
   const { host } = began
   const deadline = host.seconds + ENDS_WITHIN
   while (host.seconds < deadline) {
+    const from = (await host.serialLog()).length
     const { system } = await host.waitFor(ANY, { seconds: ANSWERS_WITHIN })
     if (system === 'target') {
       const said = await status(host).catch(() => null)
@@ -140,7 +143,7 @@ async function finish(began: Began): Promise<void> {
       await goOn(began, system)
       await leave(host)
     }
-    await sleep(3000)
+    await host.waitForNews(ASK_SECONDS, from)
   }
   throw new Error(`not confirmed within ${ENDS_WITHIN} s: ${JSON.stringify(await status(host))}`)
 }
