@@ -16,44 +16,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, constants, copyFile, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Argv, run } from '../../src/system/run.ts'
 import { freePort } from './free-port.ts'
+import { type MachineOptions, qemuArguments, qmpSocket, serialLog } from './qemu-arguments.ts'
 import { Qmp, type QmpEvent } from './qmp.ts'
-
-export interface MachineDisk {
-  readonly path: string
-  /** What the guest sees as the serial number; at most 20 characters. */
-  readonly serial: string
-  /** Default 512; SeaBIOS boots from no other. */
-  readonly sectorBytes?: 512 | 4096
-  /** Where the firmware tries it, from 1; default: as listed. Null: no place is named. */
-  readonly bootIndex?: number | null
-  /** Every write is recorded here, in the format of dm-log-writes. */
-  readonly writeLogPath?: string
-}
-
-export interface MachineOptions {
-  readonly firmware: 'bios' | 'uefi'
-  readonly disks: readonly MachineDisk[]
-  /** An existing folder for logs, sockets and firmware variables. */
-  readonly folder: string
-  /** The private key that the guest's root accepts. */
-  readonly sshKey: string
-  /** False: the disk files stay as they are. */
-  readonly keepDisks: boolean
-  readonly memoryMib?: number
-  /** Default 1: with more, QEMU's translator now and then runs half-patched kernel code (int3). */
-  readonly processors?: number
-  /** Where SSH goes; default: the address that QEMU's DHCP server gives. */
-  readonly guestAddress?: string
-  /** The one host key that is accepted, as in a .pub file; default: whatever comes first. */
-  readonly hostKey?: string
-  /** A watchdog (i6300esb) that resets the machine. */
-  readonly watchdog?: boolean
-}
 
 export interface CommandOutcome {
   readonly status: number
@@ -69,10 +38,6 @@ const OFF_POLL_MS = 200
 /** ssh's own failures; a command's status is another one. */
 const SSH_FAILED = 255
 const QEMU = 'qemu-system-x86_64'
-/** AES in instructions: QEMU's usual processor has none, and OCB runs at a fifth of the speed. */
-const PROCESSOR = 'qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq'
-const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
-const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd'
 
 interface Running {
   readonly child: ChildProcess
@@ -84,13 +49,14 @@ export class Machine implements AsyncDisposable {
   readonly serialLogPath: string
   readonly #options: MachineOptions
   readonly #port: number
-  readonly #startedMs = performance.now()
+  readonly #onMs = performance.now()
   #qemu: Running | null = null
   /** The next QEMU is on its way. */
   #resetting: Promise<void> = Promise.resolve()
   /** The guest has shut down, or the power is cut. */
   #isOff = false
   #starts = 0
+  #startedMs = 0
 
   private constructor(options: MachineOptions, port: number) {
     this.#options = options
@@ -112,7 +78,7 @@ export class Machine implements AsyncDisposable {
 
   /** Seconds since the machine was switched on. */
   get seconds(): number {
-    return (performance.now() - this.#startedMs) / 1000
+    return (performance.now() - this.#onMs) / 1000
   }
 
   /** What the guest wrote to its first serial port. */
@@ -123,6 +89,11 @@ export class Machine implements AsyncDisposable {
   /** The port of the loopback that leads to the guest's sshd. */
   get sshPort(): number {
     return this.#port
+  }
+
+  /** When it was switched on or reset last; milliseconds as of `performance.now()`. */
+  get startedMs(): number {
+    return this.#startedMs
   }
 
   /** How often it was switched on or reset: within one of them the same system runs. */
@@ -224,6 +195,7 @@ export class Machine implements AsyncDisposable {
       })
       this.#qemu = { child, qmp, isThere }
       this.#starts += 1
+      this.#startedMs = performance.now()
       if (!isThere()) this.#isOff = true
     } finally {
       await errors.close()
@@ -279,69 +251,3 @@ export class Machine implements AsyncDisposable {
 }
 
 const knownHosts = ({ folder }: MachineOptions): string => join(folder, 'known_hosts')
-const serialLog = ({ folder, firmware }: MachineOptions): string =>
-  join(folder, `${firmware}-serial.log`)
-const qmpSocket = ({ folder, firmware }: MachineOptions): string =>
-  join(folder, `${firmware}-qmp.sock`)
-
-async function qemuArguments(
-  options: MachineOptions,
-  port: number,
-  isReset: boolean,
-): Promise<string[]> {
-  const { disks, memoryMib = 1024, processors = 1, guestAddress = '' } = options
-  const forward = `hostfwd=tcp:127.0.0.1:${port}-${guestAddress}:22`
-  return [
-    ...['-accel', 'tcg,thread=multi', '-smp', String(processors), '-m', String(memoryMib)],
-    ...['-cpu', PROCESSOR],
-    // No screen, no drives of other kinds: their drivers take seconds of each start.
-    ...['-display', 'none', '-vga', 'none', '-nodefaults', '-no-user-config'],
-    ...['-chardev', `file,id=serial,append=on,path=${serialLog(options)}`],
-    ...['-serial', 'chardev:serial'],
-    // The guest's reset and its end both come as an event, and wait for us.
-    ...['-action', `shutdown=pause,reboot=${options.keepDisks ? 'shutdown' : 'reset'}`],
-    ...['-qmp', `unix:${qmpSocket(options)},server=on,wait=off`],
-    ...['-nic', `user,model=virtio-net-pci,${forward}`],
-    ...['-device', 'virtio-rng-pci'],
-    ...(options.watchdog === true ? ['-device', 'i6300esb', '-action', 'watchdog=reset'] : []),
-    ...disks.flatMap((disk, place) => diskArguments({ disk, place, isReset }, options)),
-    ...(options.firmware === 'uefi' ? await ovmfArguments(options) : []),
-  ]
-}
-
-interface Attached {
-  readonly disk: MachineDisk
-  readonly place: number
-  readonly isReset: boolean
-}
-
-function diskArguments({ disk, place, isReset }: Attached, options: MachineOptions): string[] {
-  const { path, serial, sectorBytes = 512, bootIndex = place + 1, writeLogPath } = disk
-  const snapshot = `snapshot=${options.keepDisks ? 'off' : 'on'}`
-  const backend =
-    writeLogPath === undefined
-      ? `if=none,id=disk${place},format=raw,${snapshot},file=${path}`
-      : `if=none,id=disk${place},driver=blklogwrites,file.driver=raw,file.file.driver=file,` +
-        `file.file.filename=${path},log.driver=file,log.filename=${writeLogPath}` +
-        (isReset ? ',log-append=on' : '')
-  const order = bootIndex === null ? '' : `bootindex=${bootIndex},`
-  return [
-    ...['-drive', backend],
-    '-device',
-    `virtio-blk-pci,drive=disk${place},serial=${serial},${order}` +
-      `logical_block_size=${sectorBytes},physical_block_size=${sectorBytes}`,
-  ]
-}
-
-async function ovmfArguments({ folder }: MachineOptions): Promise<string[]> {
-  const variables = join(folder, 'ovmf-vars.fd')
-  await copyFile(OVMF_VARS, variables, constants.COPYFILE_EXCL).catch((cause: unknown) => {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause
-  })
-  const flash = 'if=pflash,format=raw'
-  return [
-    ...['-machine', 'q35'],
-    ...['-drive', `${flash},readonly=on,file=${OVMF_CODE}`],
-    ...['-drive', `${flash},file=${variables}`],
-  ]
-}

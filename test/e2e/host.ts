@@ -10,7 +10,8 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GIB } from '../../src/units.ts'
-import { type CommandOutcome, Machine, type MachineDisk } from '../boot/machine.ts'
+import { type CommandOutcome, Machine } from '../boot/machine.ts'
+import type { MachineDisk } from '../boot/qemu-arguments.ts'
 import { buildFolder } from './cache.ts'
 import { blankDisk, copyDisk, type FirstVariant, firstDisk } from './first-os.ts'
 import { type Keys, testKeys } from './keys.ts'
@@ -28,7 +29,7 @@ export interface Sighting {
   readonly bootId: string
 }
 
-/** When a boot was seen first and last, in seconds since the scenario began. */
+/** When a boot answered first, and when it ended; in seconds since the scenario began. */
 export interface Seen extends Sighting {
   readonly first: number
   last: number
@@ -110,7 +111,11 @@ export class Host implements AsyncDisposable {
 
   /** Seconds since the scenario began. */
   get seconds(): number {
-    return (performance.now() - this.#startMs) / 1000
+    return this.#secondsAt(performance.now())
+  }
+
+  #secondsAt(ms: number): number {
+    return (ms - this.#startMs) / 1000
   }
 
   async powerOn(): Promise<void> {
@@ -167,7 +172,10 @@ export class Host implements AsyncDisposable {
     if (system !== 'first-os' && system !== 'rescue' && system !== 'target') return null
     const latest = this.seen.at(-1)
     if (latest?.bootId === bootId) latest.last = this.seconds
-    else this.seen.push({ system, bootId, first: this.seconds, last: this.seconds })
+    else {
+      if (latest) latest.last = Math.max(latest.last, this.#secondsAt(this.machine.startedMs))
+      this.seen.push({ system, bootId, first: this.seconds, last: this.seconds })
+    }
     return { system, bootId }
   }
 
@@ -210,8 +218,6 @@ export class Host implements AsyncDisposable {
       if (this.seconds >= deadline) return false
       await sleep(SERIAL_POLL_MS)
     }
-    const latest = this.seen.at(-1)
-    if (latest !== undefined) latest.last = this.seconds
     return true
   }
 

@@ -3,7 +3,8 @@
  *
  * 1. The first OS starts; program and keys are brought; plan, then apply.
  * 2. The rescue is seen, then the target; nobody says anything to either.
- * 3. The times are those of somebody who calls the host by SSH every two seconds.
+ * 3. The times are those of somebody who waits for SSH: a system is there from its first answer to
+ *    the reset of the machine.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatDuration } from '../../src/units.ts'
