@@ -18,7 +18,6 @@ const SERVICES = [
   ...['configfs', 'dm_mod', 'drm', 'efi_pstore', 'fuse', 'loop'].map((name) => `modprobe@${name}`),
   ...['e2scrub_reap', 'getty@tty1', 'grub-common'],
   'systemd-journal-flush',
-  'systemd-logind',
   'systemd-network-generator',
   'systemd-pstore',
   'systemd-update-utmp',
