@@ -96,7 +96,7 @@ export class Machine implements AsyncDisposable {
     return this.#startedMs
   }
 
-  /** How often it was switched on or reset: within one of them the same system runs. */
+  /** How often it was switched on, or reset with `keepDisks`: within one the same system runs. */
   get starts(): number {
     return this.#starts
   }

@@ -29,7 +29,7 @@ export interface Sighting {
   readonly bootId: string
 }
 
-/** When a boot answered first, and when it ended; in seconds since the scenario began. */
+/** When a boot answered first, and its last answer or the next start; in seconds of the scenario. */
 export interface Seen extends Sighting {
   readonly first: number
   last: number
@@ -201,7 +201,7 @@ export class Host implements AsyncDisposable {
     throw await this.#late(`no answer from ${wanted.join(' or ')} within ${seconds} s`)
   }
 
-  /** Waits until the boot that answered last is over. */
+  /** Waits until the machine starts anew, or does not answer now. */
   async waitForSilence(seconds: number): Promise<void> {
     const deadline = this.seconds + seconds
     const { starts } = this.machine

@@ -138,7 +138,7 @@ export async function waitForState(
 ): Promise<Status> {
   const deadline = host.seconds + seconds
   let last: Status | Error = new Error('never asked')
-  while (host.seconds < deadline) {
+  while (host.seconds < deadline && host.machine.isOn) {
     const from = (await host.serialLog()).length
     last = await status(host).catch((cause: unknown) =>
       cause instanceof Error ? cause : new Error(String(cause)),

@@ -16,7 +16,7 @@ const WORDS = 'norandmaps mitigations=off init_on_alloc=0 systemd.condition-need
 
 const SERVICES = [
   ...['configfs', 'dm_mod', 'drm', 'efi_pstore', 'fuse', 'loop'].map((name) => `modprobe@${name}`),
-  ...['e2scrub_reap', 'getty@tty1', 'grub-common'],
+  ...['e2scrub_reap', 'getty@tty1'],
   'systemd-journal-flush',
   'systemd-network-generator',
   'systemd-pstore',
