@@ -29,7 +29,7 @@ export interface Sighting {
   readonly bootId: string
 }
 
-/** When a boot answered first, and its last answer or the next start; in seconds of the scenario. */
+/** When a boot answered first, and its last answer or the next start; seconds of the scenario. */
 export interface Seen extends Sighting {
   readonly first: number
   last: number
