@@ -49,6 +49,8 @@ export interface MountStoreOptions {
   readonly at?: string
   /** Told when it stays mounted, which is no failure. */
   readonly emit?: Emit
+  /** How long somebody else's look is waited for, ms; other than the default only in tests. */
+  readonly busyMsMax?: number
 }
 
 export interface Store extends AsyncDisposable {
@@ -63,11 +65,11 @@ export interface Store extends AsyncDisposable {
  * @throws OsflashError `refused` (no such device, several, another mount is in the way), `process`
  */
 export async function mountStore(options: MountStoreOptions): Promise<Store> {
-  const { uuid, at = STORE_MOUNT, readOnly = false, emit } = options
+  const { uuid, at = STORE_MOUNT, readOnly = false, emit, busyMsMax } = options
   const { path: device, mounts } = await findStoreDevice(uuid)
   if (readOnly && options.at === undefined) return mountAside(device)
   const there = mounts.find(({ place }) => place === at)
-  if (there === undefined) return mountAt(device, { at, readOnly, emit })
+  if (there === undefined) return mountAt(device, { at, readOnly, emit, busyMsMax })
   if (there.readOnly && !readOnly) await run(['mount', '-o', 'remount,rw', at])
   return { path: at, device, [Symbol.asyncDispose]: async () => {} }
 }
@@ -92,10 +94,12 @@ async function mountAside(device: string): Promise<Store> {
 interface Place extends Pick<MountStoreOptions, 'readOnly'> {
   readonly at: string
   readonly emit?: Emit | undefined
+  readonly busyMsMax?: number | undefined
 }
 
-async function mountAt(device: string, { at, readOnly, emit }: Place): Promise<Store> {
-  if ((await readMounts()).some(({ place }) => place === at)) {
+async function mountAt(device: string, place: Place): Promise<Store> {
+  const { at, readOnly, emit, busyMsMax } = place
+  if ((await readMounts()).some((mount) => mount.place === at)) {
     throw new OsflashError('refused', `mounting the store at ${at}: something is mounted there`, {
       hints: [`umount ${at}`],
     })
@@ -104,7 +108,7 @@ async function mountAt(device: string, { at, readOnly, emit }: Place): Promise<S
   const mount = (mode: Mode): Argv => ['mount', mode, '-t', 'ext4', '-o', OPTIONS, device, at]
   // What is mounted for writing elsewhere can only be mounted so again.
   const modes = readOnly ? (['-r', '-w'] as const) : (['-w'] as const)
-  await untilFree(`mounting ${device}`, modes.map(mount))
+  await untilFree(`mounting ${device}`, modes.map(mount), busyMsMax)
   return { path: at, device, [Symbol.asyncDispose]: () => leave(at, emit) }
 }
 
@@ -133,9 +137,10 @@ async function makeFolder(path: string, then: () => Promise<string>): Promise<st
 export const isStoreMissing = (error: unknown): boolean =>
   error instanceof OsflashError && error.data.found === 0
 
-/** No device has the store, or it cannot be mounted. */
+/** No device has the store, or it cannot be mounted; one that is only in use is not lost. */
 export const isStoreLost = (error: unknown): boolean =>
-  isStoreMissing(error) || (error instanceof OsflashError && error.code === 'process')
+  isStoreMissing(error) ||
+  (error instanceof OsflashError && error.code === 'process' && error.data.busy !== true)
 
 /** A short look of another osflash, or a udev rule, is waited for. */
 async function untilFree(
@@ -150,8 +155,10 @@ async function untilFree(
       if (status === 0) return
       said = stderrTail.trim()
     }
-    if (waited >= busyMsMax || !/busy|already mounted/.test(said)) {
+    const busy = /busy|already mounted/.test(said)
+    if (waited >= busyMsMax || !busy) {
       throw new OsflashError('process', `${doing}: ${said}`, {
+        data: { busy },
         hints: ['fuser -vm shows who uses it', 'run as root'],
       })
     }

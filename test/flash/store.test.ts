@@ -10,7 +10,7 @@ import { writeFileSafely } from '../../src/flash/durable-file.ts'
 import { createJournal } from '../../src/flash/journal.ts'
 import { STORE, STORE_LABEL } from '../../src/flash/places.ts'
 import { planDigest } from '../../src/flash/plan/plan.ts'
-import { makeStore, mountStore, readPlan } from '../../src/flash/store.ts'
+import { isStoreLost, makeStore, mountStore, readPlan } from '../../src/flash/store.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import { flashPlan } from './flash-plan.ts'
@@ -100,6 +100,19 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     await using store = await writer
     await writeFile(join(store.path, STORE.go), '')
     expect(await mountsAt(reader.path)).toEqual([])
+  })
+
+  test('one that is in use is not lost, one that does not mount is', async () => {
+    const { uuid, at, device } = await madeStore()
+    const errorOf = () => mountStore({ uuid, at, busyMsMax: 0 }).catch((error: unknown) => error)
+    {
+      await using _reader = await mountStore({ uuid, readOnly: true })
+      const error = await errorOf()
+      expect(error).toMatchObject({ code: 'process', message: expect.stringMatching(/^mounting/) })
+      expect(isStoreLost(error)).toBe(false)
+    }
+    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    expect(isStoreLost(await errorOf())).toBe(true)
   })
 
   test('somebody who has a file open keeps nobody waiting, and a cut loses no word', async () => {
