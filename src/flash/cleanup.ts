@@ -21,8 +21,9 @@ import { resolveDisk } from './host/disks.ts'
 import { openJournal } from './journal.ts'
 import { STORE_LABEL, STORE_MOUNT, TARGET } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
+import { isConfirmedTarget } from './plan/run-state.ts'
 import { isStoreLost, mountStore, readPlan, type Store } from './store.ts'
-import { findStore } from './systems.ts'
+import { type FoundStore, findStore } from './systems.ts'
 
 export interface CleanupOptions {
   /** Throws when the operator does not want it. */
@@ -48,7 +49,9 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   let disk: string
   {
     const at = join(root, STORE_MOUNT)
-    await using store = await mountStore({ uuid: found.storeUuid, at }).catch(byHand)
+    await using store = await mountStore({ uuid: found.storeUuid, at }).catch((error: unknown) =>
+      byHand(error, found, root),
+    )
     plan = await confirmedPlan(store)
     disk = await stageOf(store, plan)
     if (await options.startsByStage(plan)) throw refused('the host still starts by way of it')
@@ -64,15 +67,18 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   return disk
 }
 
-function byHand(error: unknown): never {
-  if (!isStoreLost(error)) throw error
-  const why = error instanceof Error ? error.message : String(error)
-  throw new OsflashError('refused', `cleaning up the stage: ${why}`, {
+/** On trial the host still starts by way of the stage: who overwrites that has no host. */
+async function byHand(error: unknown, found: FoundStore, root: string): Promise<never> {
+  if (!(error instanceof OsflashError) || !isStoreLost(error)) throw error
+  const hints = (await isConfirmedTarget(found, root))
+    ? [
+        `lsblk -o NAME,SERIAL,PARTLABEL shows which disk has ${STORE_LABEL}: overwrite it by hand`,
+        'efibootmgr lists the entry osflash rescue, where there is one',
+      ]
+    : ['osflash-confirm first: until it is confirmed, the host needs the stage disk to start']
+  throw new OsflashError('refused', `cleaning up the stage: ${error.message}`, {
     cause: error,
-    hints: [
-      `lsblk -o NAME,SERIAL,PARTLABEL shows which disk has ${STORE_LABEL}: overwrite it by hand`,
-      'efibootmgr lists the entry osflash rescue, where there is one',
-    ],
+    hints: [...error.hints, ...hints],
   })
 }
 

@@ -1,8 +1,9 @@
-import { mkdir, open, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { cleanUp } from '../../src/flash/cleanup.ts'
 import { STORE, TARGET } from '../../src/flash/places.ts'
+import { UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import {
@@ -129,12 +130,25 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
       code: 'refused',
       message: expect.stringMatching(/^cleaning up the stage: mounting /),
       hints: [
+        'fuser -vm shows who uses it',
+        'run as root',
         'lsblk -o NAME,SERIAL,PARTLABEL shows which disk has osflash-store: overwrite it by hand',
         'efibootmgr lists the entry osflash rescue, where there is one',
       ],
     })
     expect((await readFile(file)).equals(before)).toBe(true)
     expect(await exists(join(root, TARGET.settings))).toBe(true)
+  })
+
+  test('nor is a target on trial told to overwrite what it starts from', async () => {
+    const { root, device } = await confirmedHost({ state: 'trial' })
+    await mkdir(dirname(join(root, UNIT_LINK)), { recursive: true })
+    await symlink(TARGET.unit, join(root, UNIT_LINK))
+    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    const error = await cleanUp({ root, agree, removeEntry, startsByStage }).catch((e) => e)
+    expect(error.code).toBe('refused')
+    expect(error.hints.at(-1)).toMatch(/^osflash-confirm first: /)
+    expect(error.hints.join()).not.toContain('overwrite')
   })
 
   test('a stage that is mounted is refused', async () => {
