@@ -74,6 +74,7 @@ const WITHOUT_GUARD = 'unless the guard stands, a reboot starts the first OS; th
 function heldSteps({ canGoBack, lacks }: Situation): readonly string[] {
   if (lacks === 'store') {
     return [
+      'the disk may hold a whole system, so look before it is written: lsblk -f, mount -r',
       'dmesg and blkid say what became of the stage disk; once it is mended: osflash resume',
       WITHOUT_GUARD,
       'else osflash unpack IMAGE --to DISK --trust CERT --identity KEY writes a system by hand',

@@ -72,6 +72,7 @@ test('a rescue that lacks its store or its journal says what is left to do', () 
   const held = { state: 'held', system: 'rescue' } as const
   expect(nextSteps({ ...held, lacks: 'store' })).toMatchInlineSnapshot(`
     [
+      "the disk may hold a whole system, so look before it is written: lsblk -f, mount -r",
       "dmesg and blkid say what became of the stage disk; once it is mended: osflash resume",
       "unless the guard stands, a reboot starts the first OS; there: osflash abort",
       "else osflash unpack IMAGE --to DISK --trust CERT --identity KEY writes a system by hand",
