@@ -20,7 +20,7 @@ import { join } from 'node:path'
 import { messageOf, OsflashError } from '../errors.ts'
 import { run } from '../system/run.ts'
 import { readBackup } from './arm-backup.ts'
-import { makeBlank } from './blank-stage.ts'
+import { makeAllBlank, makeBlank } from './blank-stage.ts'
 import type { FirstOsBoot } from './boot/method.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
@@ -79,7 +79,7 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
     if (!isStoreLost(error) || found.stage === undefined) throw error
     const isLost = await isStageLost(found.stage, options.stageLost ?? false)
     const plan = await undoWithoutStore(error, { ...options, stageLost: isLost }, found.planDigest)
-    if (plan !== undefined && !isLost) await blankAll(plan)
+    if (plan !== undefined && !isLost) await makeAllBlank(plan)
   })
   if (mounted !== undefined) await undoAndBlank(mounted, options, found.planDigest)
   const { planDigest: digest } = found
@@ -138,10 +138,6 @@ async function undoWithoutStore(
   if (!isStoreMissing(error)) throw error
   return undefined
 }
-
-/** The store too: where its secrets lie is not known any more. */
-const blankAll = (plan: FlashPlan): Promise<void> =>
-  makeBlank({ ...plan, store: { offset: plan.store.offset + plan.store.bytes, bytes: 0 } })
 
 async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: string): Promise<void> {
   let plan: FlashPlan | undefined

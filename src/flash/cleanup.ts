@@ -5,7 +5,9 @@
  *    And only when the host starts without it, whatever the journal says.
  * 2. The stage's boot entry goes first (UEFI), so that the firmware starts nothing half blank.
  * 3. The disk is found again by what it is, and must be the one that holds this store.
- * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
+ * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts). Where they cannot be,
+ *    all of the store is overwritten, as far as the disk takes it: a bad sector keeps nobody from
+ *    a stage that starts nothing.
  * 5. The agent's files go; its settings last.
  *
  * Not promised: a stage whose store cannot be read. Only the store says that the run is confirmed,
@@ -13,8 +15,9 @@
  */
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { OsflashError } from '../errors.ts'
-import { makeBlank } from './blank-stage.ts'
+import { messageOf, OsflashError } from '../errors.ts'
+import type { Emit } from '../events.ts'
+import { makeAllBlank, makeBlank } from './blank-stage.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
@@ -32,6 +35,8 @@ export interface CleanupOptions {
   readonly startsByStage: (plan: FlashPlan) => Promise<boolean>
   /** Takes the stage's entry out of the firmware's list, if there is one. */
   readonly removeEntry: (plan: FlashPlan) => Promise<void>
+  /** Told what could not be erased, which is no failure. */
+  readonly emit?: Emit
   /** Root of the system; other than `/` only in tests. */
   readonly root?: string
 }
@@ -47,6 +52,7 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   if (found?.system !== 'target') throw refused('this is not a replaced system')
   let plan: FlashPlan
   let disk: string
+  let left: string | undefined
   {
     const at = join(root, STORE_MOUNT)
     await using store = await mountStore({ uuid: found.storeUuid, at }).catch((error: unknown) =>
@@ -57,14 +63,32 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
     if (await options.startsByStage(plan)) throw refused('the host still starts by way of it')
     await options.agree(plan, disk)
     await options.removeEntry(plan)
-    await eraseSecrets(store.path)
+    left = await eraseSecrets(store.path).then(() => undefined, messageOf)
   }
-  await makeBlank(plan)
+  if (left === undefined) await makeBlank(plan)
+  else await overwriteAll(plan, { left, emit: options.emit })
   const { program, confirm, agent, unit, sector0, settings } = TARGET
   for (const path of [unit, agent, confirm, sector0, program, settings]) {
     await removeFileSafely(join(root, path))
   }
   return disk
+}
+
+interface SecretsLeft {
+  /** Why they could not be erased. */
+  readonly left: string
+  readonly emit: Emit | undefined
+}
+
+async function overwriteAll(plan: FlashPlan, { left, emit }: SecretsLeft): Promise<void> {
+  emit?.({ event: 'note', text: `${left}; all of the store is overwritten instead` })
+  try {
+    await makeAllBlank(plan)
+  } catch (error) {
+    await makeBlank(plan)
+    const text = `${messageOf(error)}; the stage starts nothing, but secrets may be left on it`
+    emit?.({ event: 'note', text })
+  }
 }
 
 /** On trial the host still starts by way of the stage: who overwrites that has no host. */

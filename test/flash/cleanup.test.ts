@@ -1,6 +1,7 @@
 import { mkdir, open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { ProgressEvent } from '../../src/events.ts'
 import { cleanUp } from '../../src/flash/cleanup.ts'
 import { STORE, TARGET } from '../../src/flash/places.ts'
 import { UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
@@ -84,6 +85,24 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     const cleaning = cleanUp({ root, agree, removeEntry, startsByStage: yes })
     await expect(cleaning).rejects.toMatchObject({ code: 'refused' })
     expect(await inStore((at) => exists(join(at, STORE.plan)))).toBe(true)
+  })
+
+  test('secrets that cannot be erased go with all of the store', async () => {
+    const host = await confirmedHost()
+    const secret = "the host's key".repeat(1_000)
+    await host.inStore(async (at) => {
+      await mkdir(join(at, STORE.carry))
+      await writeFile(join(at, STORE.carry, 'key'), secret, { flush: true })
+      // Stands for a bad sector.
+      await run(['chattr', '+i', join(at, STORE.carry, 'key')])
+    })
+    const notes: string[] = []
+    const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
+    await cleanUp({ root: host.root, agree, removeEntry, startsByStage, emit })
+    expect(notes).toEqual([expect.stringMatching(/^erasing .*all of the store is overwritten/)])
+    const bytes = await readFile(host.file)
+    expect(bytes.subarray(0, 20 * MIB).every((byte) => byte === 0)).toBe(true)
+    expect(await exists(join(host.root, TARGET.settings))).toBe(false)
   })
 
   test('an entry that cannot be removed leaves the disk as it is', async () => {
