@@ -121,7 +121,7 @@ async function statusOf(
   const lost = await lostRescue(record, system, () => plan && isArmed(plan))
   if (lost !== undefined) notes.push(lost)
   const { state, error } = record
-  if (state === 'confirmed' && (await hasSecrets(path))) notes.push(secretsLeft(system))
+  if (state === 'confirmed') notes.push(...(await secretsLeft(path, system)))
   const isBack = system !== 'target' && (await canGoBack(path, state))
   // What nobody can tell is not undone: abort would be refused.
   const isGuarded =
@@ -149,10 +149,15 @@ async function statusOf(
 }
 
 /** A cut or a failing disk came between the last state and erasing them. */
-const secretsLeft = (system: SystemName): string =>
-  `secrets of the run are still on the store: osflash ${
-    system === 'rescue' ? 'resume' : 'cleanup'
-  } erases them`
+async function secretsLeft(path: string, system: SystemName): Promise<readonly string[]> {
+  try {
+    if (!(await hasSecrets(path))) return []
+  } catch (error) {
+    return [messageOf(error)]
+  }
+  const verb = system === 'rescue' ? 'resume' : 'cleanup'
+  return [`secrets of the run are still on the store: osflash ${verb} erases them`]
+}
 
 const factsOf = ({ since, attempts, planDigest }: JournalRecord) => ({
   since,

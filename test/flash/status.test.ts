@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openJournal } from '../../src/flash/journal.ts'
@@ -161,6 +161,15 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     const { failed, notes } = await statusOf(host)
     const note = `secrets of the run are still on the store: ${command} erases them`
     expect({ failed, notes }).toEqual({ failed: false, notes: [note] })
+  })
+
+  test('a place of secrets that cannot be looked at is a note, not the end', async () => {
+    const host = await hostFixture({ system: 'target', state: 'confirmed' })
+    // Stands for a bad sector.
+    await host.inStore((path) => symlink(STORE.carry, join(path, STORE.carry)))
+    const { state, failed, notes } = await statusOf(host)
+    const note = expect.stringMatching(/^looking for .*carry/)
+    expect({ state, failed, notes }).toEqual({ state: 'confirmed', failed: false, notes: [note] })
   })
 
   test('a target whose stage is gone has nothing under way', async () => {
