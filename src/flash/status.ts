@@ -125,7 +125,9 @@ async function statusOf(
   const isBack = system !== 'target' && (await canGoBack(path, state))
   // What nobody can tell is not undone: abort would be refused.
   const isGuarded =
-    system === 'first-os' && isBack && (!plan || (await startsByStage(plan).catch(() => true)))
+    system === 'first-os' &&
+    (isBack || !isRead) &&
+    (!plan || (await startsByStage(plan).catch(() => true)))
   const failed = state === 'held' || (state === 'aborted' && error !== undefined)
   return {
     system,

@@ -90,3 +90,19 @@ test('a rescue that lacks its store or its journal says what is left to do', () 
     expect(step.length).toBeLessThanOrEqual(100)
   }
 })
+
+test('without a journal the first OS is undone, and a target confirms itself', () => {
+  const held = { state: 'held', lacks: 'journal' } as const
+  expect(nextSteps({ ...held, system: 'first-os' })).toEqual([
+    'osflash abort undoes what was prepared',
+    'then osflash apply tries again, with the same options',
+  ])
+  expect(nextSteps({ ...held, system: 'first-os', isGuarded: true })).toEqual([
+    'boot from the stage disk: its rescue holds',
+    'where it holds, osflash abort there goes back to this system',
+  ])
+  expect(nextSteps({ ...held, system: 'target' })).toEqual([
+    'osflash-confirm keeps this system, or says that it is confirmed already',
+    'once it is confirmed, osflash apply may take the stage disk again',
+  ])
+})

@@ -216,6 +216,20 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     expect(status.next).toEqual(nextSteps({ state: 'held', system: 'rescue', lacks: 'journal' }))
   })
 
+  test.each([
+    ['first-os', spent, false],
+    ['first-os', armed, true],
+    ['target', spent, false],
+  ] as const)('without a journal the %s is told its own way on', async (...given) => {
+    const [system, startsByStage, isGuarded] = given
+    const host = await hostFixture({ system, state: 'trial' })
+    await host.inStore((path) => writeFile(join(path, STORE.journal[0]), 'torn'))
+    const found = await readStatus({ root: host.root, isArmed: armed, startsByStage })
+    const { state, failed, next } = found
+    const wanted = nextSteps({ state: 'held', system, isGuarded, lacks: 'journal' })
+    expect({ state, failed, next }).toEqual({ state: 'held', failed: true, next: wanted })
+  })
+
   test('another plan than the pinned one is not shown', async () => {
     const host = await hostFixture({ system: 'rescue', state: 'flashing' })
     await host.inStore((path) => writeFile(join(path, STORE.plan), '{}'))
