@@ -78,6 +78,20 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     expect(await mountsAt(at)).toHaveLength(1)
   })
 
+  test('one that an operator mounted by hand is used as well', async () => {
+    const { device, uuid, at } = await madeStore()
+    await mkdir(at)
+    await run(['mount', device, at])
+    onTestFinished(async () => {
+      await run(['umount', at])
+    })
+    {
+      await using store = await mountStore({ uuid, at })
+      await writeFile(join(store.path, STORE.go), 'yes')
+    }
+    expect(await mountsAt(at)).toHaveLength(1)
+  })
+
   test('who writes and who only reads do not need each other', async () => {
     const { uuid, at } = await madeStore()
     const writer = await mountStore({ uuid, at })
