@@ -18,7 +18,6 @@
  */
 import { join } from 'node:path'
 import { messageOf, OsflashError } from '../errors.ts'
-import { run } from '../system/run.ts'
 import { readBackup } from './arm-backup.ts'
 import { makeAllBlank, makeBlank } from './blank-stage.ts'
 import type { FirstOsBoot } from './boot/method.ts'
@@ -38,6 +37,7 @@ import {
   readPlan,
   readPlanFile,
   type Store,
+  unmountLeft,
 } from './store.ts'
 import { findStore } from './systems.ts'
 
@@ -79,7 +79,9 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
     if (!isStoreLost(error) || found.stage === undefined) throw error
     const isLost = await isStageLost(found.stage, options.stageLost ?? false)
     const plan = await undoWithoutStore(error, { ...options, stageLost: isLost }, found.planDigest)
-    if (plan !== undefined && !isLost) await makeAllBlank(plan)
+    if (plan === undefined || isLost) return
+    await unmountLeft(at)
+    await makeAllBlank(plan)
   })
   if (mounted !== undefined) await undoAndBlank(mounted, options, found.planDigest)
   const { planDigest: digest } = found
@@ -146,8 +148,7 @@ async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: stri
     plan = await undo(store.path, options, digest)
   }
   if (plan === undefined) return
-  // One that a killed run left mounted: nobody else is at it, the caller has the lock.
-  await run(['umount', '-q', mounted.path], { statuses: [0, 1, 32] })
+  await unmountLeft(mounted.path)
   await makeBlank(plan)
 }
 

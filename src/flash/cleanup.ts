@@ -25,7 +25,7 @@ import { openJournal } from './journal.ts'
 import { STORE_LABEL, STORE_MOUNT, TARGET } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import { isConfirmedTarget } from './plan/run-state.ts'
-import { isStoreLost, mountStore, readPlan, type Store } from './store.ts'
+import { isStoreLost, mountStore, readPlan, type Store, unmountLeft } from './store.ts'
 import { type FoundStore, findStore } from './systems.ts'
 
 export interface CleanupOptions {
@@ -51,10 +51,10 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   const found = await findStore(root)
   if (found?.system !== 'target') throw refused('this is not a replaced system')
   let plan: FlashPlan
+  const at = join(root, STORE_MOUNT)
   let disk: string
   let left: string | undefined
   {
-    const at = join(root, STORE_MOUNT)
     await using store = await mountStore({ uuid: found.storeUuid, at }).catch((error: unknown) =>
       byHand(error, found, root),
     )
@@ -65,6 +65,7 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
     await options.removeEntry(plan)
     left = await eraseSecrets(store.path).then(() => undefined, messageOf)
   }
+  await unmountLeft(at)
   if (left === undefined) await makeBlank(plan)
   else await overwriteAll(plan, { left, emit: options.emit })
   const { program, confirm, agent, unit, sector0, settings } = TARGET

@@ -9,7 +9,8 @@
  * 3. Leaving the block unmounts what was mounted here; that flushes the file system. Where somebody
  *    keeps a file open it is flushed all the same, and stays mounted as it is (read-only would be
  *    so for every mount of it): who looks at a log keeps no host from its reboot. Whoever needs
- *    the disk free looks himself (`lookAtTarget`).
+ *    the disk free looks himself (`lookAtTarget`), and takes away first what stayed
+ *    (`unmountLeft`).
  * 4. `readPlan` gives the plan that the journal pinned, from either of its files, or none.
  *
  * Not promised: unmounting after SIGKILL.
@@ -17,7 +18,7 @@
 import { mkdir, mkdtemp, readFile, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ioError, OsflashError } from '../errors.ts'
+import { ioError, messageOf, OsflashError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import { type Argv, run } from '../system/run.ts'
 import { openJournal } from './journal.ts'
@@ -117,11 +118,20 @@ async function leave(at: string, emit: Emit | undefined): Promise<void> {
   try {
     await untilFree(`unmounting ${at}`, [['umount', at]], LEAVING_MS_MAX)
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    // First, so that a log on the store has it too.
-    emit?.({ event: 'note', text: `${why}; it is flushed, and stays` })
-    await run(['sync'])
+    const flush = () => run(['sync', '-f', at]).then(() => 'it is flushed', messageOf)
+    emit?.({ event: 'note', text: `${messageOf(error)}; ${await flush()}, and stays` })
+    // A log on the store has that line too.
+    await flush()
   }
+}
+
+/**
+ * Takes away what an earlier run left mounted, killed or because a file was open: as a mount that
+ * "is there" nobody would, and the disk would be in use for ever. Call with the lock of the
+ * replacement, before the disk is needed free; who still has a file of it open keeps it.
+ */
+export async function unmountLeft(at = STORE_MOUNT): Promise<void> {
+  await run(['umount', '-q', at], { statuses: [0, 1, MOUNT_FAILED] })
 }
 
 async function makeFolder(path: string, then: () => Promise<string>): Promise<string> {

@@ -5,11 +5,12 @@ import { type AbortOptions, abortRun as abortFully, undoOtherRun } from '../../s
 import { firstOsBoot } from '../../src/flash/boot/first-os.ts'
 import type { ArmBackup } from '../../src/flash/boot/method.ts'
 import { openJournal } from '../../src/flash/journal.ts'
-import { FIRST_OS, STORE, stageCheckpoint } from '../../src/flash/places.ts'
+import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from '../../src/flash/places.ts'
 import { planBytes } from '../../src/flash/plan/plan.ts'
 import { armRescue } from '../../src/flash/stage/arm.ts'
 import { NEXT, type State } from '../../src/flash/states.ts'
 import { readStatus } from '../../src/flash/status.ts'
+import { mountStore } from '../../src/flash/store.ts'
 import { emptyGrubEnvironment } from '../../src/format/grub-environment.ts'
 import { run } from '../../src/system/run.ts'
 import { DEBIAN_GRUB_CFG } from './boot/grub-cfg.ts'
@@ -325,6 +326,13 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(true)
     expect(await isBlank(host)).toBe(true)
     expect(await isUnderWay(host)).toBe(false)
+  })
+
+  test('a store that an earlier run left mounted is no obstacle', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'staged' })
+    await mountStore({ uuid: host.uuid, at: join(host.root, STORE_MOUNT) })
+    expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(true)
+    expect(await isBlank(host)).toBe(true)
   })
 
   test('a run of another plan is undone before apply takes the stage', async () => {

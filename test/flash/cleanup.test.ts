@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
 import { cleanUp } from '../../src/flash/cleanup.ts'
-import { STORE, TARGET } from '../../src/flash/places.ts'
+import { STORE, STORE_MOUNT, TARGET } from '../../src/flash/places.ts'
+import { mountStore } from '../../src/flash/store.ts'
 import { UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
@@ -168,6 +169,12 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     expect(error.code).toBe('refused')
     expect(error.hints.at(-1)).toMatch(/^osflash-confirm first: /)
     expect(error.hints.join()).not.toContain('overwrite')
+  })
+
+  test('a store that an earlier run left mounted is no obstacle', async () => {
+    const { root, uuid, device } = await confirmedHost()
+    await mountStore({ uuid, at: join(root, STORE_MOUNT) })
+    expect(await cleanUp({ root, agree, removeEntry, startsByStage })).toBe(device)
   })
 
   test('a stage that is mounted is refused', async () => {

@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -132,13 +133,19 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
   test('somebody who has a file open keeps nobody waiting, and a cut loses no word', async () => {
     const { uuid, at, file, folder } = await madeStore()
     const said: string[] = []
-    const emit = (event: ProgressEvent) => void (event.event === 'note' && said.push(event.text))
+    const cut = join(folder, 'cut')
+    // The power goes when it was said; and once more, when a log on the store has it.
+    const emit = (event: ProgressEvent) => {
+      if (event.event !== 'note') return
+      said.push(event.text)
+      execFileSync('cp', ['--sparse=always', file, `${cut}-when-said`])
+      writeFileSync(join(at, 'said'), event.text)
+    }
     const store = await mountStore({ uuid, at, emit })
     await writeFile(join(at, 'log'), 'the last word')
     const watcher = await open(join(at, 'log'), 'r')
     await store[Symbol.asyncDispose]()
     expect(said).toEqual([expect.stringMatching(/^unmounting .* busy.*it is flushed, and stays$/)])
-    const cut = join(folder, 'cut')
     await run(['cp', '--sparse=always', file, cut])
     {
       // Nobody who mounts it again, or elsewhere, is kept from writing.
@@ -147,9 +154,15 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     }
     await watcher.close()
     await run(['umount', at])
-    await run(['mount', '-o', 'loop', cut, at])
-    expect(await readFile(join(at, 'log'), 'utf8')).toBe('the last word')
-    await run(['umount', at])
+    for (const [image, name, text] of [
+      [`${cut}-when-said`, 'log', 'the last word'],
+      [cut, 'said', said[0]],
+    ] as const) {
+      await run(['mount', '-o', 'loop', image, at])
+      const found = await readFile(join(at, name), 'utf8').catch(() => '')
+      await run(['umount', at])
+      expect(found).toBe(text)
+    }
   })
 
   test('one that an operator has unmounted is no error', async () => {
