@@ -83,13 +83,17 @@ export function exitStatus(error: unknown): number {
 export function ioError(doing: string, cause: unknown, data: ErrorData = {}): OsflashError {
   if (cause instanceof OsflashError) return cause
   const errno = errnoOf(cause)
-  const why = ERRNO_TEXT[errno ?? ''] ?? (cause instanceof Error ? cause.message : String(cause))
+  const why = ERRNO_TEXT[errno ?? ''] ?? messageOf(cause)
   return new OsflashError('io', `${doing}: ${why}`, {
     cause,
     data: errno === undefined ? data : { ...data, errno },
     hints: ERRNO_HINTS[errno ?? ''] ?? [],
   })
 }
+
+/** What a caught value says; anything can be thrown. */
+export const messageOf = (cause: unknown): string =>
+  cause instanceof Error ? cause.message : String(cause)
 
 /** The errno name (`ENOENT`) of a system error, if it is one. */
 export function errnoOf(cause: unknown): string | undefined {

@@ -3,7 +3,8 @@
  *
  * 1. Only in the first OS, and only while its disk is whole: up to `armed`, and from `rehearsal`
  *    and `aborted`, which the rescue leaves when the host came back from it. From `committed` and
- *    `held` where nothing was wiped and the host does not start the stage.
+ *    `held` where nothing was wiped. Once the rescue may have run, and where nobody knows the
+ *    state, never while the host starts by way of the stage: blank, it would start nothing.
  * 2. The boot configuration becomes byte-identical to what was saved before arming. Where the store
  *    is damaged, or a file on it, what the first OS itself keeps is taken. A stage disk that is
  *    gone must come back first, unless the operator says that it will not.
@@ -16,10 +17,9 @@
  * armed.
  */
 import { join } from 'node:path'
-import { OsflashError } from '../errors.ts'
-import { run } from '../system/run.ts'
+import { messageOf, OsflashError } from '../errors.ts'
 import { readBackup } from './arm-backup.ts'
-import { makeBlank } from './blank-stage.ts'
+import { makeAllBlank, makeBlank } from './blank-stage.ts'
 import type { FirstOsBoot } from './boot/method.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
@@ -37,6 +37,7 @@ import {
   readPlan,
   readPlanFile,
   type Store,
+  unmountLeft,
 } from './store.ts'
 import { findStore } from './systems.ts'
 
@@ -48,11 +49,13 @@ const ABORTABLE: readonly State[] = [
   'rehearsal',
   'aborted',
 ]
+/** The guard is the rescue's; it may stand before the journal says so, and after `aborted`. */
+const NEVER_GUARDED: readonly (State | undefined)[] = ['preflight', 'staging', 'staged', 'armed']
 
 export interface AbortOptions {
   readonly makeBoot: (plan: FlashPlan) => Promise<Pick<FirstOsBoot, 'disarm'>>
-  /** Whether the host would start the stage; behind the guard only where it would not. */
-  readonly startsByStage?: (plan: FlashPlan) => Promise<boolean>
+  /** Whether the host would start the stage; then the stage must not become blank. */
+  readonly startsByStage: (plan: FlashPlan) => Promise<boolean>
   /** The operator says that the stage disk is gone for good: it is not made blank. */
   readonly stageLost?: boolean
   /** Told when the journal says `aborted`. */
@@ -75,8 +78,10 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
   const mounted = await mountStore({ uuid: found.storeUuid, at }).catch(async (error: unknown) => {
     if (!isStoreLost(error) || found.stage === undefined) throw error
     const isLost = await isStageLost(found.stage, options.stageLost ?? false)
-    const plan = await undoWithoutStore(error, options, found.planDigest)
-    if (plan !== undefined && !isLost) await blankAll(plan)
+    const plan = await undoWithoutStore(error, { ...options, stageLost: isLost }, found.planDigest)
+    if (plan === undefined || isLost) return
+    await unmountLeft(at)
+    await makeAllBlank(plan)
   })
   if (mounted !== undefined) await undoAndBlank(mounted, options, found.planDigest)
   const { planDigest: digest } = found
@@ -119,12 +124,14 @@ async function isStageLost(stage: DiskIdentity, isSaid: boolean): Promise<boolea
 /** @returns the plan of what was armed */
 async function undoWithoutStore(
   error: unknown,
-  { makeBoot, root = '/' }: AbortOptions,
+  options: AbortOptions,
   digest?: string,
 ): Promise<FlashPlan | undefined> {
+  const { makeBoot, root = '/' } = options
   const backup = await readBackup(join(root, FIRST_OS.armBackup))
   if (backup !== undefined) {
     const plan = await readPlanFile(join(root, FIRST_OS.plan), digest)
+    if (!options.stageLost) await refuseGuarded(plan, options)
     const boot = await makeBoot(plan)
     await boot.disarm(backup)
     return plan
@@ -134,10 +141,6 @@ async function undoWithoutStore(
   return undefined
 }
 
-/** The store too: where its secrets lie is not known any more. */
-const blankAll = (plan: FlashPlan): Promise<void> =>
-  makeBlank({ ...plan, store: { offset: plan.store.offset + plan.store.bytes, bytes: 0 } })
-
 async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: string): Promise<void> {
   let plan: FlashPlan | undefined
   {
@@ -145,8 +148,7 @@ async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: stri
     plan = await undo(store.path, options, digest)
   }
   if (plan === undefined) return
-  // One that a killed run left mounted: nobody else is at it, the caller has the lock.
-  await run(['umount', '-q', mounted.path], { statuses: [0, 1, 32] })
+  await unmountLeft(mounted.path)
   await makeBlank(plan)
 }
 
@@ -162,7 +164,7 @@ async function undo(
     throw error
   })
   const state = journal?.current?.state
-  if (state !== undefined && !(await isAbortable(store, state, options))) {
+  if (state !== undefined && !(await isAbortable(store, state))) {
     throw tooLate(`the state is ${state}`)
   }
   const findPlan = () =>
@@ -170,16 +172,17 @@ async function undo(
       () => readPlan(store, digest),
       () => readPlanFile(join(root, FIRST_OS.plan), digest),
     )
+  // Without a plan nobody is known who wants to be told; everything is undone all the same.
+  const plan = await findPlan().catch(() => undefined)
+  if (plan !== undefined && !NEVER_GUARDED.includes(state)) await refuseGuarded(plan, options)
   const backup = await orElse(
     () => readBackup(join(store, STORE.armBackup)),
     () => readBackup(join(root, FIRST_OS.armBackup)),
   )
   if (backup !== undefined) {
-    const boot = await makeBoot(await findPlan())
+    const boot = await makeBoot(plan ?? (await findPlan()))
     await boot.disarm(backup)
   }
-  // Without a plan nobody is known who wants to be told; everything is undone all the same.
-  const plan = await findPlan().catch(() => undefined)
   await eraseSecrets(store)
   for (const name of [STORE.go, STORE.hold]) await removeFileSafely(join(store, name))
   if (journal === undefined) {
@@ -193,12 +196,22 @@ async function undo(
 
 /**
  * Also where firmware lost the rescue behind the guard, or a way back ended without its last word:
- * the first OS runs, nothing of it was wiped, and nothing leads to the stage any more.
+ * the first OS runs, nothing of it was wiped.
  */
-async function isAbortable(store: string, state: State, options: AbortOptions): Promise<boolean> {
-  if (ABORTABLE.includes(state)) return true
-  if (options.startsByStage === undefined || !(await canGoBack(store, state))) return false
-  return !(await options.startsByStage(await readPlan(store)))
+const isAbortable = async (store: string, state: State): Promise<boolean> =>
+  ABORTABLE.includes(state) || (await canGoBack(store, state))
+
+/** Somebody started the first OS by hand: the next boot would end at a blank disk. */
+async function refuseGuarded(plan: FlashPlan, { startsByStage }: AbortOptions): Promise<void> {
+  const isGuarded = await startsByStage(plan).catch((cause: unknown) => {
+    const why = `what the host starts is not known: ${messageOf(cause)}`
+    const hints = cause instanceof OsflashError ? cause.hints : []
+    throw new OsflashError('refused', `aborting the replacement: ${why}`, { cause, hints })
+  })
+  if (!isGuarded) return
+  throw new OsflashError('refused', 'aborting the replacement: every boot ends in the rescue', {
+    hints: ['boot from the stage disk; where its rescue holds: osflash abort there'],
+  })
 }
 
 /** What the store has, else what the first OS keeps; the error of the store when neither has it. */

@@ -7,7 +7,7 @@
  * 3. The kernel forgets the partitions.
  *
  * Not promised: that the packed target in the middle of the store is overwritten; it is encrypted.
- * Secrets of the store are erased before (erase.ts).
+ * Secrets of the store are erased before (erase.ts), or all of it goes (`makeAllBlank`).
  */
 import { run } from '../system/run.ts'
 import { MIB } from '../units.ts'
@@ -25,6 +25,10 @@ export async function makeBlank({ stage, store }: Pick<FlashPlan, 'stage' | 'sto
   // Where there is no partx, the next start of the host forgets them.
   await run(['partx', '--delete', path], { statuses: [0, 1] }).catch(() => undefined)
 }
+
+/** The store too: where its secrets lie is not known, or they cannot be erased. */
+export const makeAllBlank = ({ stage, store }: Pick<FlashPlan, 'stage' | 'store'>) =>
+  makeBlank({ stage, store: { offset: store.offset + store.bytes, bytes: 0 } })
 
 async function overwrite(path: string, storeOffset: number): Promise<void> {
   const options = { path, leastBytes: 0, overwrite: true, resume: false }

@@ -5,7 +5,9 @@
  *    And only when the host starts without it, whatever the journal says.
  * 2. The stage's boot entry goes first (UEFI), so that the firmware starts nothing half blank.
  * 3. The disk is found again by what it is, and must be the one that holds this store.
- * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
+ * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts). Where they cannot be,
+ *    all of the store is overwritten, as far as the disk takes it: a bad sector keeps nobody from
+ *    a stage that starts nothing.
  * 5. The agent's files go; its settings last.
  *
  * Not promised: a stage whose store cannot be read. Only the store says that the run is confirmed,
@@ -13,16 +15,18 @@
  */
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { OsflashError } from '../errors.ts'
-import { makeBlank } from './blank-stage.ts'
+import { messageOf, OsflashError } from '../errors.ts'
+import type { Emit } from '../events.ts'
+import { makeAllBlank, makeBlank } from './blank-stage.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
 import { openJournal } from './journal.ts'
 import { STORE_LABEL, STORE_MOUNT, TARGET } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
-import { isStoreLost, mountStore, readPlan, type Store } from './store.ts'
-import { findStore } from './systems.ts'
+import { isConfirmedTarget } from './plan/run-state.ts'
+import { isStoreLost, mountStore, readPlan, type Store, unmountLeft } from './store.ts'
+import { type FoundStore, findStore } from './systems.ts'
 
 export interface CleanupOptions {
   /** Throws when the operator does not want it. */
@@ -31,6 +35,8 @@ export interface CleanupOptions {
   readonly startsByStage: (plan: FlashPlan) => Promise<boolean>
   /** Takes the stage's entry out of the firmware's list, if there is one. */
   readonly removeEntry: (plan: FlashPlan) => Promise<void>
+  /** Told what could not be erased, which is no failure. */
+  readonly emit?: Emit
   /** Root of the system; other than `/` only in tests. */
   readonly root?: string
 }
@@ -45,18 +51,23 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   const found = await findStore(root)
   if (found?.system !== 'target') throw refused('this is not a replaced system')
   let plan: FlashPlan
+  const at = join(root, STORE_MOUNT)
   let disk: string
+  let left: string | undefined
   {
-    const at = join(root, STORE_MOUNT)
-    await using store = await mountStore({ uuid: found.storeUuid, at }).catch(byHand)
+    await using store = await mountStore({ uuid: found.storeUuid, at }).catch((error: unknown) =>
+      byHand(error, found, root),
+    )
     plan = await confirmedPlan(store)
     disk = await stageOf(store, plan)
     if (await options.startsByStage(plan)) throw refused('the host still starts by way of it')
     await options.agree(plan, disk)
     await options.removeEntry(plan)
-    await eraseSecrets(store.path)
+    left = await eraseSecrets(store.path).then(() => undefined, messageOf)
   }
-  await makeBlank(plan)
+  await unmountLeft(at)
+  if (left === undefined) await makeBlank(plan)
+  else await overwriteAll(plan, { left, emit: options.emit })
   const { program, confirm, agent, unit, sector0, settings } = TARGET
   for (const path of [unit, agent, confirm, sector0, program, settings]) {
     await removeFileSafely(join(root, path))
@@ -64,15 +75,35 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   return disk
 }
 
-function byHand(error: unknown): never {
-  if (!isStoreLost(error)) throw error
-  const why = error instanceof Error ? error.message : String(error)
-  throw new OsflashError('refused', `cleaning up the stage: ${why}`, {
+interface SecretsLeft {
+  /** Why they could not be erased. */
+  readonly left: string
+  readonly emit: Emit | undefined
+}
+
+async function overwriteAll(plan: FlashPlan, { left, emit }: SecretsLeft): Promise<void> {
+  emit?.({ event: 'note', text: `${left}; all of the store is overwritten instead` })
+  try {
+    await makeAllBlank(plan)
+  } catch (error) {
+    await makeBlank(plan)
+    const text = `${messageOf(error)}; the stage starts nothing, but secrets may be left on it`
+    emit?.({ event: 'note', text })
+  }
+}
+
+/** On trial the host still starts by way of the stage: who overwrites that has no host. */
+async function byHand(error: unknown, found: FoundStore, root: string): Promise<never> {
+  if (!(error instanceof OsflashError) || !isStoreLost(error)) throw error
+  const hints = (await isConfirmedTarget(found, root))
+    ? [
+        `lsblk -o NAME,SERIAL,PARTLABEL shows which disk has ${STORE_LABEL}: overwrite it by hand`,
+        'efibootmgr lists the entry osflash rescue, where there is one',
+      ]
+    : ['osflash-confirm first: until it is confirmed, the host needs the stage disk to start']
+  throw new OsflashError('refused', `cleaning up the stage: ${error.message}`, {
     cause: error,
-    hints: [
-      `lsblk -o NAME,SERIAL,PARTLABEL shows which disk has ${STORE_LABEL}: overwrite it by hand`,
-      'efibootmgr lists the entry osflash rescue, where there is one',
-    ],
+    hints: [...error.hints, ...hints],
   })
 }
 

@@ -19,7 +19,7 @@ export interface Situation {
   readonly canGoBack?: boolean
   /** In the first OS: every boot ends in the rescue, so that abort is refused here. */
   readonly isGuarded?: boolean
-  /** What a rescue that holds cannot read. */
+  /** What cannot be read: the store only in a rescue, the journal in each system. */
   readonly lacks?: 'store' | 'journal' | undefined
   readonly plan?: FlashPlan
 }
@@ -29,16 +29,17 @@ const UNDO = 'osflash abort undoes what was prepared'
 // Apply refuses while something may still start the rescue.
 const UNDO_FIRST = [UNDO, 'then osflash apply tries again, with the same options']
 const BACK = 'osflash abort goes back to the first OS, of which nothing was wiped'
+const BY_HAND = 'boot from the stage disk: its rescue goes on'
 const BACK_THERE = 'where it holds, osflash abort there goes back to this system'
 const BY_ITSELF = 'it goes on by itself; after an interruption: osflash resume'
 
 /** One or more lines, what is likeliest first. */
 export function nextSteps(situation: Situation): readonly string[] {
   const { state, system } = situation
+  if (situation.lacks === 'journal' && system !== 'rescue') return withoutJournal(situation)
   if (system === 'first-os' && isBehindGuard(state)) {
-    const step = 'boot from the stage disk: its rescue goes on'
-    if (!situation.canGoBack) return [step]
-    return situation.isGuarded ? [step, BACK_THERE] : [UNDO, step]
+    if (!situation.canGoBack) return [BY_HAND]
+    return situation.isGuarded ? [BY_HAND, BACK_THERE] : [UNDO, BY_HAND]
   }
   switch (state) {
     case 'preflight':
@@ -74,6 +75,7 @@ const WITHOUT_GUARD = 'unless the guard stands, a reboot starts the first OS; th
 function heldSteps({ canGoBack, lacks }: Situation): readonly string[] {
   if (lacks === 'store') {
     return [
+      'the disk may hold a whole system, so look before it is written: lsblk -f, mount -r',
       'dmesg and blkid say what became of the stage disk; once it is mended: osflash resume',
       WITHOUT_GUARD,
       'else osflash unpack IMAGE --to DISK --trust CERT --identity KEY writes a system by hand',
@@ -84,6 +86,17 @@ function heldSteps({ canGoBack, lacks }: Situation): readonly string[] {
     return [...back, `${RESUME_WITH} begins anew, behind the guard`, WITHOUT_GUARD]
   }
   return ['osflash resume tries again', `${RESUME_WITH} tries another target`, ...back]
+}
+
+/** It runs, so its disk is whole; only the rescue begins a new journal. */
+function withoutJournal({ system, isGuarded }: Situation): readonly string[] {
+  if (system === 'target') {
+    return [
+      'osflash-confirm keeps this system, or says that it is confirmed already',
+      'once it is confirmed, osflash apply may take the stage disk again',
+    ]
+  }
+  return isGuarded ? ['boot from the stage disk: its rescue holds', BACK_THERE] : UNDO_FIRST
 }
 
 /** Where the disk may be no first OS any more. */

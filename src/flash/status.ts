@@ -121,11 +121,13 @@ async function statusOf(
   const lost = await lostRescue(record, system, () => plan && isArmed(plan))
   if (lost !== undefined) notes.push(lost)
   const { state, error } = record
-  if (state === 'confirmed' && (await hasSecrets(path))) notes.push(secretsLeft(system))
+  if (state === 'confirmed') notes.push(...(await secretsLeft(path, system)))
   const isBack = system !== 'target' && (await canGoBack(path, state))
   // What nobody can tell is not undone: abort would be refused.
   const isGuarded =
-    system === 'first-os' && isBack && (!plan || (await startsByStage(plan).catch(() => true)))
+    system === 'first-os' &&
+    (isBack || !isRead) &&
+    (!plan || (await startsByStage(plan).catch(() => true)))
   const failed = state === 'held' || (state === 'aborted' && error !== undefined)
   return {
     system,
@@ -149,10 +151,15 @@ async function statusOf(
 }
 
 /** A cut or a failing disk came between the last state and erasing them. */
-const secretsLeft = (system: SystemName): string =>
-  `secrets of the run are still on the store: osflash ${
-    system === 'rescue' ? 'resume' : 'cleanup'
-  } erases them`
+async function secretsLeft(path: string, system: SystemName): Promise<readonly string[]> {
+  try {
+    if (!(await hasSecrets(path))) return []
+  } catch (error) {
+    return [messageOf(error)]
+  }
+  const verb = system === 'rescue' ? 'resume' : 'cleanup'
+  return [`secrets of the run are still on the store: osflash ${verb} erases them`]
+}
 
 const factsOf = ({ since, attempts, planDigest }: JournalRecord) => ({
   since,

@@ -9,7 +9,8 @@
  * 3. Leaving the block unmounts what was mounted here; that flushes the file system. Where somebody
  *    keeps a file open it is flushed all the same, and stays mounted as it is (read-only would be
  *    so for every mount of it): who looks at a log keeps no host from its reboot. Whoever needs
- *    the disk free looks himself (`lookAtTarget`).
+ *    the disk free looks himself (`lookAtTarget`), and takes away first what stayed
+ *    (`unmountLeft`).
  * 4. `readPlan` gives the plan that the journal pinned, from either of its files, or none.
  *
  * Not promised: unmounting after SIGKILL.
@@ -17,7 +18,7 @@
 import { mkdir, mkdtemp, readFile, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ioError, OsflashError } from '../errors.ts'
+import { ioError, messageOf, OsflashError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import { type Argv, run } from '../system/run.ts'
 import { openJournal } from './journal.ts'
@@ -49,6 +50,8 @@ export interface MountStoreOptions {
   readonly at?: string
   /** Told when it stays mounted, which is no failure. */
   readonly emit?: Emit
+  /** How long somebody else's look is waited for, ms; other than the default only in tests. */
+  readonly busyMsMax?: number
 }
 
 export interface Store extends AsyncDisposable {
@@ -63,11 +66,11 @@ export interface Store extends AsyncDisposable {
  * @throws OsflashError `refused` (no such device, several, another mount is in the way), `process`
  */
 export async function mountStore(options: MountStoreOptions): Promise<Store> {
-  const { uuid, at = STORE_MOUNT, readOnly = false, emit } = options
+  const { uuid, at = STORE_MOUNT, readOnly = false, emit, busyMsMax } = options
   const { path: device, mounts } = await findStoreDevice(uuid)
   if (readOnly && options.at === undefined) return mountAside(device)
   const there = mounts.find(({ place }) => place === at)
-  if (there === undefined) return mountAt(device, { at, readOnly, emit })
+  if (there === undefined) return mountAt(device, { at, readOnly, emit, busyMsMax })
   if (there.readOnly && !readOnly) await run(['mount', '-o', 'remount,rw', at])
   return { path: at, device, [Symbol.asyncDispose]: async () => {} }
 }
@@ -92,10 +95,12 @@ async function mountAside(device: string): Promise<Store> {
 interface Place extends Pick<MountStoreOptions, 'readOnly'> {
   readonly at: string
   readonly emit?: Emit | undefined
+  readonly busyMsMax?: number | undefined
 }
 
-async function mountAt(device: string, { at, readOnly, emit }: Place): Promise<Store> {
-  if ((await readMounts()).some(({ place }) => place === at)) {
+async function mountAt(device: string, place: Place): Promise<Store> {
+  const { at, readOnly, emit, busyMsMax } = place
+  if ((await readMounts()).some((mount) => mount.place === at)) {
     throw new OsflashError('refused', `mounting the store at ${at}: something is mounted there`, {
       hints: [`umount ${at}`],
     })
@@ -104,7 +109,7 @@ async function mountAt(device: string, { at, readOnly, emit }: Place): Promise<S
   const mount = (mode: Mode): Argv => ['mount', mode, '-t', 'ext4', '-o', OPTIONS, device, at]
   // What is mounted for writing elsewhere can only be mounted so again.
   const modes = readOnly ? (['-r', '-w'] as const) : (['-w'] as const)
-  await untilFree(`mounting ${device}`, modes.map(mount))
+  await untilFree(`mounting ${device}`, modes.map(mount), busyMsMax)
   return { path: at, device, [Symbol.asyncDispose]: () => leave(at, emit) }
 }
 
@@ -113,11 +118,20 @@ async function leave(at: string, emit: Emit | undefined): Promise<void> {
   try {
     await untilFree(`unmounting ${at}`, [['umount', at]], LEAVING_MS_MAX)
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    // First, so that a log on the store has it too.
-    emit?.({ event: 'note', text: `${why}; it is flushed, and stays` })
-    await run(['sync'])
+    const flush = () => run(['sync', '-f', at]).then(() => 'it is flushed', messageOf)
+    emit?.({ event: 'note', text: `${messageOf(error)}; ${await flush()}, and stays` })
+    // A log on the store has that line too.
+    await flush()
   }
+}
+
+/**
+ * Takes away what an earlier run left mounted, killed or because a file was open: as a mount that
+ * "is there" nobody would, and the disk would be in use for ever. Call with the lock of the
+ * replacement, before the disk is needed free; who still has a file of it open keeps it.
+ */
+export async function unmountLeft(at = STORE_MOUNT): Promise<void> {
+  await run(['umount', '-q', at], { statuses: [0, 1, MOUNT_FAILED] })
 }
 
 async function makeFolder(path: string, then: () => Promise<string>): Promise<string> {
@@ -133,9 +147,10 @@ async function makeFolder(path: string, then: () => Promise<string>): Promise<st
 export const isStoreMissing = (error: unknown): boolean =>
   error instanceof OsflashError && error.data.found === 0
 
-/** No device has the store, or it cannot be mounted. */
+/** No device has the store, or it cannot be mounted; one that is only in use is not lost. */
 export const isStoreLost = (error: unknown): boolean =>
-  isStoreMissing(error) || (error instanceof OsflashError && error.code === 'process')
+  isStoreMissing(error) ||
+  (error instanceof OsflashError && error.code === 'process' && error.data.busy !== true)
 
 /** A short look of another osflash, or a udev rule, is waited for. */
 async function untilFree(
@@ -150,8 +165,10 @@ async function untilFree(
       if (status === 0) return
       said = stderrTail.trim()
     }
-    if (waited >= busyMsMax || !/busy|already mounted/.test(said)) {
+    const busy = /busy|already mounted/.test(said)
+    if (waited >= busyMsMax || !busy) {
       throw new OsflashError('process', `${doing}: ${said}`, {
+        data: { busy },
         hints: ['fuser -vm shows who uses it', 'run as root'],
       })
     }

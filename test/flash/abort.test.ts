@@ -1,15 +1,16 @@
 import { mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { type AbortOptions, abortRun, undoOtherRun } from '../../src/flash/abort.ts'
+import { type AbortOptions, abortRun as abortFully, undoOtherRun } from '../../src/flash/abort.ts'
 import { firstOsBoot } from '../../src/flash/boot/first-os.ts'
 import type { ArmBackup } from '../../src/flash/boot/method.ts'
 import { openJournal } from '../../src/flash/journal.ts'
-import { FIRST_OS, STORE, stageCheckpoint } from '../../src/flash/places.ts'
+import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from '../../src/flash/places.ts'
 import { planBytes } from '../../src/flash/plan/plan.ts'
 import { armRescue } from '../../src/flash/stage/arm.ts'
 import { NEXT, type State } from '../../src/flash/states.ts'
 import { readStatus } from '../../src/flash/status.ts'
+import { mountStore } from '../../src/flash/store.ts'
 import { emptyGrubEnvironment } from '../../src/format/grub-environment.ts'
 import { run } from '../../src/system/run.ts'
 import { DEBIAN_GRUB_CFG } from './boot/grub-cfg.ts'
@@ -26,6 +27,17 @@ function bootOf(disarmed: ArmBackup[]) {
 }
 
 const neverBoot = () => Promise.reject(new Error('nothing was armed'))
+
+/** On a host that does not start by way of the stage, unless it is said. */
+const startsByStage = () => Promise.resolve(false)
+const abortRun = (options: Omit<AbortOptions, 'startsByStage'> & Partial<AbortOptions>) =>
+  abortFully({ startsByStage, ...options })
+
+/** Somebody started the first OS by hand, or nobody can tell. */
+const GUARDED = [
+  ['stands', () => Promise.resolve(true)],
+  ['may stand', () => Promise.reject(new Error('no such disk'))],
+] as const
 
 const isUnderWay = ({ root }: HostFixture): Promise<boolean> =>
   stat(join(root, FIRST_OS.run)).then(
@@ -75,6 +87,19 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     expect(await abort(false)).toBe(true)
     expect(await isUnderWay(host)).toBe(false)
   })
+
+  test.each(['rehearsal', 'aborted'] as const)(
+    'not from %s while the guard stands: the journal may be a step off',
+    async (state) => {
+      const host = await hostFixture({ system: 'first-os', state })
+      const guarded = { root: host.root, makeBoot: neverBoot, startsByStage: async () => true }
+      await expect(abortRun(guarded)).rejects.toMatchObject({
+        code: 'refused',
+        message: 'aborting the replacement: every boot ends in the rescue',
+      })
+      expect([await stateOf(host), await isBlank(host)]).toEqual([state, false])
+    },
+  )
 
   test.each(Object.keys(NEXT) as State[])('from %s only when it can be undone', async (state) => {
     const host = await hostFixture({ system: 'first-os', state })
@@ -225,6 +250,30 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
       expect([await isBlank(host), await isUnderWay(host)]).toEqual([true, false])
     })
 
+    test.each(GUARDED)('but not without its store while the guard %s', async (_, starts) => {
+      const { host, disarmed, abort } = await armed()
+      await run(['dd', 'if=/dev/urandom', `of=${host.device}`, 'bs=4096', 'seek=1', 'count=600'])
+      const before = await readFile(host.file)
+      await expect(abort({ startsByStage: starts })).rejects.toMatchObject({
+        code: 'refused',
+        message: expect.stringMatching(/every boot ends in the rescue|no such disk/),
+      })
+      expect([disarmed, await isUnderWay(host)]).toEqual([[], true])
+      expect((await readFile(host.file)).equals(before)).toBe(true)
+    })
+
+    test.each(GUARDED)('but not without its journal while the guard %s', async (_, starts) => {
+      const { host, disarmed, abort } = await armed()
+      await host.inStore(async (path) => {
+        for (const name of STORE.journal) await rm(join(path, name))
+        await writeFile(join(path, STORE.plan), '{')
+      })
+      await expect(abort({ startsByStage: starts })).rejects.toMatchObject({ code: 'refused' })
+      await host.inStore((path) => writeFile(join(path, STORE.journal[0]), 'torn'))
+      await expect(abort({ startsByStage: starts })).rejects.toMatchObject({ code: 'refused' })
+      expect([disarmed, await isUnderWay(host), await isBlank(host)]).toEqual([[], true, false])
+    })
+
     test('when the stage disk is lost for good', async () => {
       const { host, disarmed, abort } = await armed()
       const lost = join(host.root, '../lost')
@@ -234,7 +283,9 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
       await run(['losetup', host.device, lost])
       await expect(abort()).rejects.toMatchObject({ code: 'refused' })
       expect(disarmed).toEqual([])
-      expect(await abort({ stageLost: true })).toBe(true)
+      // Nobody blanks a disk that is not there.
+      const nobodyKnows = () => Promise.reject(new Error('no such disk'))
+      expect(await abort({ stageLost: true, startsByStage: nobodyKnows })).toBe(true)
       expect(disarmed).toEqual([BACKUP])
       expect(await isUnderWay(host)).toBe(false)
       expect(await readdir(join(host.root, FIRST_OS.folder))).toEqual([])
@@ -277,11 +328,18 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     expect(await isUnderWay(host)).toBe(false)
   })
 
+  test('a store that an earlier run left mounted is no obstacle', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'staged' })
+    await mountStore({ uuid: host.uuid, at: join(host.root, STORE_MOUNT) })
+    expect(await abortRun({ root: host.root, makeBoot: neverBoot })).toBe(true)
+    expect(await isBlank(host)).toBe(true)
+  })
+
   test('a run of another plan is undone before apply takes the stage', async () => {
     const host = await hostFixture({ system: 'first-os', state: 'aborted' })
     await host.inStore((path) => writeFile(join(path, STORE.armBackup), JSON.stringify(BACKUP)))
     const disarmed: ArmBackup[] = []
-    const options = { root: host.root, makeBoot: bootOf(disarmed) }
+    const options = { root: host.root, makeBoot: bootOf(disarmed), startsByStage }
     expect(await undoOtherRun(host.digest, options)).toBe(false)
     expect([await isUnderWay(host), disarmed]).toEqual([true, []])
     expect(await undoOtherRun('0'.repeat(64), options)).toBe(true)

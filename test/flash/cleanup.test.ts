@@ -1,8 +1,11 @@
-import { mkdir, open, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { ProgressEvent } from '../../src/events.ts'
 import { cleanUp } from '../../src/flash/cleanup.ts'
-import { STORE, TARGET } from '../../src/flash/places.ts'
+import { STORE, STORE_MOUNT, TARGET } from '../../src/flash/places.ts'
+import { mountStore } from '../../src/flash/store.ts'
+import { UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import {
@@ -85,6 +88,24 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     expect(await inStore((at) => exists(join(at, STORE.plan)))).toBe(true)
   })
 
+  test('secrets that cannot be erased go with all of the store', async () => {
+    const host = await confirmedHost()
+    const secret = "the host's key".repeat(1_000)
+    await host.inStore(async (at) => {
+      await mkdir(join(at, STORE.carry))
+      await writeFile(join(at, STORE.carry, 'key'), secret, { flush: true })
+      // Stands for a bad sector.
+      await run(['chattr', '+i', join(at, STORE.carry, 'key')])
+    })
+    const notes: string[] = []
+    const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
+    await cleanUp({ root: host.root, agree, removeEntry, startsByStage, emit })
+    expect(notes).toEqual([expect.stringMatching(/^erasing .*all of the store is overwritten/)])
+    const bytes = await readFile(host.file)
+    expect(bytes.subarray(0, 20 * MIB).every((byte) => byte === 0)).toBe(true)
+    expect(await exists(join(host.root, TARGET.settings))).toBe(false)
+  })
+
   test('an entry that cannot be removed leaves the disk as it is', async () => {
     const host = await confirmedHost()
     const fail = () => Promise.reject(new Error('NVRAM is read-only'))
@@ -129,12 +150,31 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
       code: 'refused',
       message: expect.stringMatching(/^cleaning up the stage: mounting /),
       hints: [
+        'fuser -vm shows who uses it',
+        'run as root',
         'lsblk -o NAME,SERIAL,PARTLABEL shows which disk has osflash-store: overwrite it by hand',
         'efibootmgr lists the entry osflash rescue, where there is one',
       ],
     })
     expect((await readFile(file)).equals(before)).toBe(true)
     expect(await exists(join(root, TARGET.settings))).toBe(true)
+  })
+
+  test('nor is a target on trial told to overwrite what it starts from', async () => {
+    const { root, device } = await confirmedHost({ state: 'trial' })
+    await mkdir(dirname(join(root, UNIT_LINK)), { recursive: true })
+    await symlink(TARGET.unit, join(root, UNIT_LINK))
+    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    const error = await cleanUp({ root, agree, removeEntry, startsByStage }).catch((e) => e)
+    expect(error.code).toBe('refused')
+    expect(error.hints.at(-1)).toMatch(/^osflash-confirm first: /)
+    expect(error.hints.join()).not.toContain('overwrite')
+  })
+
+  test('a store that an earlier run left mounted is no obstacle', async () => {
+    const { root, uuid, device } = await confirmedHost()
+    await mountStore({ uuid, at: join(root, STORE_MOUNT) })
+    expect(await cleanUp({ root, agree, removeEntry, startsByStage })).toBe(device)
   })
 
   test('a stage that is mounted is refused', async () => {

@@ -72,6 +72,7 @@ test('a rescue that lacks its store or its journal says what is left to do', () 
   const held = { state: 'held', system: 'rescue' } as const
   expect(nextSteps({ ...held, lacks: 'store' })).toMatchInlineSnapshot(`
     [
+      "the disk may hold a whole system, so look before it is written: lsblk -f, mount -r",
       "dmesg and blkid say what became of the stage disk; once it is mended: osflash resume",
       "unless the guard stands, a reboot starts the first OS; there: osflash abort",
       "else osflash unpack IMAGE --to DISK --trust CERT --identity KEY writes a system by hand",
@@ -88,4 +89,20 @@ test('a rescue that lacks its store or its journal says what is left to do', () 
   for (const step of [...steps, ...nextSteps({ ...held, lacks: 'store' })]) {
     expect(step.length).toBeLessThanOrEqual(100)
   }
+})
+
+test('without a journal the first OS is undone, and a target confirms itself', () => {
+  const held = { state: 'held', lacks: 'journal' } as const
+  expect(nextSteps({ ...held, system: 'first-os' })).toEqual([
+    'osflash abort undoes what was prepared',
+    'then osflash apply tries again, with the same options',
+  ])
+  expect(nextSteps({ ...held, system: 'first-os', isGuarded: true })).toEqual([
+    'boot from the stage disk: its rescue holds',
+    'where it holds, osflash abort there goes back to this system',
+  ])
+  expect(nextSteps({ ...held, system: 'target' })).toEqual([
+    'osflash-confirm keeps this system, or says that it is confirmed already',
+    'once it is confirmed, osflash apply may take the stage disk again',
+  ])
 })

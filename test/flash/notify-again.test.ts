@@ -72,8 +72,9 @@ describe.skipIf(!isRoot)('on a host with a stage (as root)', () => {
     const plan = { notify: address }
     const host = await hostFixture({ system: 'first-os', state: 'staged', plan })
     const makeBoot = () => Promise.reject(new Error('nothing was armed'))
+    const startsByStage = () => Promise.resolve(false)
     const notifier = (seen: typeof host.plan) => makeNotifier(seen, quiet)
-    expect(await abortRun({ root: host.root, makeBoot, notifier })).toBe(true)
+    expect(await abortRun({ root: host.root, makeBoot, startsByStage, notifier })).toBe(true)
     expect(bodies.map((body) => JSON.parse(body).state)).toEqual(['aborted'])
   })
 
@@ -81,7 +82,8 @@ describe.skipIf(!isRoot)('on a host with a stage (as root)', () => {
     const host = await hostFixture({ system: 'first-os', state: 'staged' })
     await host.inStore((path) => writeFile(join(path, STORE.plan), '{'))
     const makeBoot = () => Promise.reject(new Error('nothing was armed'))
+    const startsByStage = () => Promise.resolve(false)
     const notifier = () => () => Promise.reject(new Error('nobody to tell'))
-    expect(await abortRun({ root: host.root, makeBoot, notifier })).toBe(true)
+    expect(await abortRun({ root: host.root, makeBoot, startsByStage, notifier })).toBe(true)
   })
 })

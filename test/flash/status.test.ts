@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openJournal } from '../../src/flash/journal.ts'
@@ -163,6 +163,15 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     expect({ failed, notes }).toEqual({ failed: false, notes: [note] })
   })
 
+  test('a place of secrets that cannot be looked at is a note, not the end', async () => {
+    const host = await hostFixture({ system: 'target', state: 'confirmed' })
+    // Stands for a bad sector.
+    await host.inStore((path) => symlink(STORE.carry, join(path, STORE.carry)))
+    const { state, failed, notes } = await statusOf(host)
+    const note = expect.stringMatching(/^looking for .*carry/)
+    expect({ state, failed, notes }).toEqual({ state: 'confirmed', failed: false, notes: [note] })
+  })
+
   test('a target whose stage is gone has nothing under way', async () => {
     const status = await statusOf(await hostFixture({ system: 'target' }))
     expect(status).toMatchObject({ system: 'target', state: 'none', failed: false })
@@ -205,6 +214,20 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     const error = 'reading the journal: there is none on the store'
     expect(status).toMatchObject({ ...lost, error, plan: { hostname: 'web-1' } })
     expect(status.next).toEqual(nextSteps({ state: 'held', system: 'rescue', lacks: 'journal' }))
+  })
+
+  test.each([
+    ['first-os', spent, false],
+    ['first-os', armed, true],
+    ['target', spent, false],
+  ] as const)('without a journal the %s is told its own way on', async (...given) => {
+    const [system, startsByStage, isGuarded] = given
+    const host = await hostFixture({ system, state: 'trial' })
+    await host.inStore((path) => writeFile(join(path, STORE.journal[0]), 'torn'))
+    const found = await readStatus({ root: host.root, isArmed: armed, startsByStage })
+    const { state, failed, next } = found
+    const wanted = nextSteps({ state: 'held', system, isGuarded, lacks: 'journal' })
+    expect({ state, failed, next }).toEqual({ state: 'held', failed: true, next: wanted })
   })
 
   test('another plan than the pinned one is not shown', async () => {

@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,7 +11,7 @@ import { writeFileSafely } from '../../src/flash/durable-file.ts'
 import { createJournal } from '../../src/flash/journal.ts'
 import { STORE, STORE_LABEL } from '../../src/flash/places.ts'
 import { planDigest } from '../../src/flash/plan/plan.ts'
-import { makeStore, mountStore, readPlan } from '../../src/flash/store.ts'
+import { isStoreLost, makeStore, mountStore, readPlan } from '../../src/flash/store.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import { flashPlan } from './flash-plan.ts'
@@ -78,6 +79,20 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     expect(await mountsAt(at)).toHaveLength(1)
   })
 
+  test('one that an operator mounted by hand is used as well', async () => {
+    const { device, uuid, at } = await madeStore()
+    await mkdir(at)
+    await run(['mount', device, at])
+    onTestFinished(async () => {
+      await run(['umount', at])
+    })
+    {
+      await using store = await mountStore({ uuid, at })
+      await writeFile(join(store.path, STORE.go), 'yes')
+    }
+    expect(await mountsAt(at)).toHaveLength(1)
+  })
+
   test('who writes and who only reads do not need each other', async () => {
     const { uuid, at } = await madeStore()
     const writer = await mountStore({ uuid, at })
@@ -102,16 +117,35 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     expect(await mountsAt(reader.path)).toEqual([])
   })
 
+  test('one that is in use is not lost, one that does not mount is', async () => {
+    const { uuid, at, device } = await madeStore()
+    const errorOf = () => mountStore({ uuid, at, busyMsMax: 0 }).catch((error: unknown) => error)
+    {
+      await using _reader = await mountStore({ uuid, readOnly: true })
+      const error = await errorOf()
+      expect(error).toMatchObject({ code: 'process', message: expect.stringMatching(/^mounting/) })
+      expect(isStoreLost(error)).toBe(false)
+    }
+    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    expect(isStoreLost(await errorOf())).toBe(true)
+  })
+
   test('somebody who has a file open keeps nobody waiting, and a cut loses no word', async () => {
     const { uuid, at, file, folder } = await madeStore()
     const said: string[] = []
-    const emit = (event: ProgressEvent) => void (event.event === 'note' && said.push(event.text))
+    const cut = join(folder, 'cut')
+    // The power goes when it was said; and once more, when a log on the store has it.
+    const emit = (event: ProgressEvent) => {
+      if (event.event !== 'note') return
+      said.push(event.text)
+      execFileSync('cp', ['--sparse=always', file, `${cut}-when-said`])
+      writeFileSync(join(at, 'said'), event.text)
+    }
     const store = await mountStore({ uuid, at, emit })
     await writeFile(join(at, 'log'), 'the last word')
     const watcher = await open(join(at, 'log'), 'r')
     await store[Symbol.asyncDispose]()
     expect(said).toEqual([expect.stringMatching(/^unmounting .* busy.*it is flushed, and stays$/)])
-    const cut = join(folder, 'cut')
     await run(['cp', '--sparse=always', file, cut])
     {
       // Nobody who mounts it again, or elsewhere, is kept from writing.
@@ -120,9 +154,15 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     }
     await watcher.close()
     await run(['umount', at])
-    await run(['mount', '-o', 'loop', cut, at])
-    expect(await readFile(join(at, 'log'), 'utf8')).toBe('the last word')
-    await run(['umount', at])
+    for (const [image, name, text] of [
+      [`${cut}-when-said`, 'log', 'the last word'],
+      [cut, 'said', said[0]],
+    ] as const) {
+      await run(['mount', '-o', 'loop', image, at])
+      const found = await readFile(join(at, name), 'utf8').catch(() => '')
+      await run(['umount', at])
+      expect(found).toBe(text)
+    }
   })
 
   test('one that an operator has unmounted is no error', async () => {

@@ -11,6 +11,7 @@
 import { OsflashError } from '../../errors.ts'
 import { undoOtherRun } from '../../flash/abort.ts'
 import { firstOsBoot } from '../../flash/boot/first-os.ts'
+import { startsByStage } from '../../flash/boot/native-start.ts'
 import { makeNotifier } from '../../flash/notify.ts'
 import { type FlashPlan, planBytes, planDigest } from '../../flash/plan/plan.ts'
 import { makePlan, type Preflight } from '../../flash/plan/preflight.ts'
@@ -70,7 +71,7 @@ async function stageAndArm(preflight: Preflight, staging: Staging): Promise<void
   const { emit, signal } = context
   const { plan, rescue, target, carry } = preflight
   const notify = makeNotifier(plan, emit)
-  await undoOtherRun(planDigest(planBytes(plan)), { makeBoot: firstOsBoot })
+  await undoOtherRun(planDigest(planBytes(plan)), { makeBoot: firstOsBoot, startsByStage })
   await using staged = await fillStage({
     ...{ plan, rescue, target, carry },
     ...{ check, trust, notify, emit, signal },

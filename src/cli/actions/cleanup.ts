@@ -21,11 +21,12 @@ export interface CleanupVerbOptions {
 
 /** @throws OsflashError `refused` unless this is a confirmed target, `cancelled` */
 export async function cleanup(options: CleanupVerbOptions, context: VerbContext): Promise<void> {
-  const { json, signal, stdout } = context
+  const { json, signal, stdout, emit } = context
   await using _lock = await holdReplacement()
   const disk = await cleanUp({
     removeEntry,
     startsByStage,
+    emit,
     agree: async ({ stage }, path) => {
       if (options.yes === true) return
       const word = stage.serial ?? stage.wwn ?? path

@@ -2,15 +2,17 @@
  * Whether this host still starts by way of the stage, so that the stage must stay.
  *
  * 1. BIOS: sector 0 of disk 1 has the boot code of the stage with another drive: the guard.
- * 2. UEFI: the rescue is first in BootOrder.
+ * 2. UEFI: the rescue is first in BootOrder. A stage without an EFI system partition, such as one
+ *    that is half blank, starts nothing, whatever is first.
  *
  * Reads only.
  */
+import { OsflashError } from '../../errors.ts'
 import { BOOT_CODE_BYTES } from '../../format/gpt.ts'
 import { resolveDisk } from '../host/disks.ts'
 import type { FlashPlan } from '../plan/plan.ts'
 import { readOrder, starts } from './boot-order.ts'
-import { efiVariables } from './efi-variables.ts'
+import { type EfiVariables, efiVariables } from './efi-variables.ts'
 import { FIRST_DRIVE, SECTOR_BYTES } from './guard.ts'
 import { readPiece } from './one-write.ts'
 import { readEsp } from './uefi.ts'
@@ -29,11 +31,18 @@ export async function startsByStage({ host, disk, stage }: FlashPlan): Promise<b
   return first !== undefined && second !== undefined && isGuardOf(first, second)
 }
 
-async function isRescueFirst(stageDisk: string): Promise<boolean> {
-  const variables = efiVariables()
+/** @param variables other than the firmware's only in tests */
+export async function isRescueFirst(
+  stageDisk: string,
+  variables: EfiVariables = efiVariables(),
+): Promise<boolean> {
   const [entry] = await readOrder(variables)
   if (entry === undefined) return false
-  return starts(variables, { entry, file: { esp: await readEsp(stageDisk), path: LOADER } })
+  const esp = await readEsp(stageDisk).catch((error: unknown) => {
+    if (error instanceof OsflashError && error.code === 'refused') return undefined
+    throw error
+  })
+  return esp !== undefined && starts(variables, { entry, file: { esp, path: LOADER } })
 }
 
 /** Whether a sector 0 is the guard that was made of the stage's. */

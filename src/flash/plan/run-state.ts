@@ -65,8 +65,11 @@ async function stateOfRun(root: string): Promise<State | undefined> {
 const isDamage = (error: unknown): boolean =>
   error instanceof OsflashError && (error.code === 'format' || error.code === 'process')
 
-/** The agent takes its unit away last of all. */
-async function isConfirmedTarget({ system }: FoundStore, root: string): Promise<boolean> {
+/**
+ * Asked of the target alone, not of its store: the agent takes its unit away last of all.
+ * @throws OsflashError `io`
+ */
+export async function isConfirmedTarget({ system }: FoundStore, root: string): Promise<boolean> {
   if (system !== 'target') return false
   const link = join(root, UNIT_LINK)
   try {

@@ -15,7 +15,7 @@ import { matchDisk } from '../host/disk-identity.ts'
 import { listDisks, probe } from '../host/disks.ts'
 import { STORE_LABEL } from '../places.ts'
 import type { DiskIdentity } from '../plan/plan.ts'
-import { mountStore } from '../store.ts'
+import { mountStore, unmountLeft } from '../store.ts'
 
 /** blkid counts in sectors of this size, whatever the disk has. */
 const PROBE_SECTOR_BYTES = 512
@@ -33,6 +33,7 @@ export async function clearEarlierStage(
 ): Promise<void> {
   const earlier = await findEarlier(stage, partitionUuid)
   if (earlier === undefined) return
+  await unmountLeft(at)
   if (earlier.uuid !== undefined) await eraseStore(earlier.uuid, at)
   await makeBlank({ stage, store: earlier })
 }

@@ -39,7 +39,7 @@ import { storePartition } from '../plan/our-stage.ts'
 import { type FlashPlan, planBytes, planDigest, uuidFrom } from '../plan/plan.ts'
 import type { ReadyImage } from '../plan/preflight.ts'
 import type { State } from '../states.ts'
-import { makeStore, mountStore, type Store } from '../store.ts'
+import { makeStore, mountStore, type Store, unmountLeft } from '../store.ts'
 import type { RunFacts } from '../systems.ts'
 import { clearEarlierStage } from './earlier-stage.ts'
 import { furnishRescue } from './rescue-root.ts'
@@ -103,6 +103,7 @@ const UNFINISHED: readonly (State | undefined)[] = [undefined, 'preflight', 'sta
  * @throws OsflashError `io` when its secrets cannot be erased
  */
 export async function takeKnown(uuid: string, at?: string): Promise<Store | undefined> {
+  await unmountLeft(at)
   const store = await mountKnown(uuid, at)
   if (store === undefined) return undefined
   await using undo = new AsyncDisposableStack()

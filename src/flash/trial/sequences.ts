@@ -11,6 +11,8 @@
 import * as z from 'zod/mini'
 import { OsflashError } from '../../errors.ts'
 import { readIfThere } from '../../system/read-if-there.ts'
+import { MOUNT_STORE } from '../hints.ts'
+import { STORE_MOUNT } from '../places.ts'
 
 const sequencesSchema = z.record(z.string(), z.int().check(z.minimum(0)))
 export type Sequences = Readonly<Record<string, number>>
@@ -40,7 +42,12 @@ export function parseSequences(bytes: Uint8Array | undefined, path: string): Seq
   } catch (cause) {
     throw new OsflashError('format', `reading ${path}: it is no record of image sequences`, {
       cause,
-      hints: ['restore it from a backup', 'remove it: older images are taken then, too'],
+      hints: [
+        // It names a place that is there only while the store is mounted.
+        ...(path.startsWith(STORE_MOUNT) ? [`${MOUNT_STORE}, unless it is mounted`] : []),
+        'restore it from a backup',
+        'remove it: older images are taken then, too',
+      ],
     })
   }
 }

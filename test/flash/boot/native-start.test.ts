@@ -1,8 +1,10 @@
 /** The guard is known by the stage that it was made of; every other sector 0 is the host's own. */
+import { truncate } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { guardedSector, makeGuardCode } from '../../../src/flash/boot/guard.ts'
-import { isGuardOf } from '../../../src/flash/boot/native-start.ts'
+import { isGuardOf, isRescueFirst } from '../../../src/flash/boot/native-start.ts'
 import { stageSector0 } from './grub-disk.ts'
+import { uefiHost } from './uefi-host.ts'
 
 test('a guard of this stage, for whichever drive', async () => {
   const sector0 = await stageSector0()
@@ -20,4 +22,15 @@ test('boot code of its own is none, nor is the guard of another stage', async ()
   const other = Uint8Array.from(sector0)
   other[0x5c] = (other[0x5c] ?? 0) ^ 1
   expect(isGuardOf(guardedSector(new Uint8Array(512), code), other)).toBe(false)
+})
+
+test('under UEFI the first of the order counts, while the stage has something to start', async () => {
+  const { boot, first, stage, variables } = await uefiHost()
+  expect(await isRescueFirst(stage, variables)).toBe(false)
+  await first.arm()
+  await boot.guard()
+  expect(await isRescueFirst(stage, variables)).toBe(true)
+  await truncate(stage, 0)
+  await truncate(stage, 1_048_576)
+  expect(await isRescueFirst(stage, variables)).toBe(false)
 })

@@ -47,9 +47,8 @@ async function diskWith(name: string): Promise<UsedStage> {
   return { identity, file, folder, partitionUuid, storeDevice: `${device}p2` }
 }
 
-async function usedStage(): Promise<UsedStage> {
+async function usedStage(uuid: string = randomUUID()): Promise<UsedStage> {
   const stage = await diskWith(STORE_LABEL)
-  const uuid = randomUUID()
   await makeStore({ device: stage.storeDevice, uuid, label: STORE_LABEL })
   await using store = await mountStore({ uuid, at: join(stage.folder, 'fill') })
   await writeFile(join(store.path, STORE.sessionKey), SECRET, { flush: true })
@@ -73,6 +72,16 @@ describe.skipIf(!isRoot)('a disk that is taken as the stage (as root)', () => {
     expect(after.slice(0, STORE_START)).toMatch(/^\0*$/)
     // Again, as after a cut.
     await clearEarlierStage(identity, randomUUID(), join(folder, 'at'))
+  })
+
+  test('loses them too when an earlier run left its store mounted', async () => {
+    const uuid = randomUUID()
+    const { identity, file, folder } = await usedStage(uuid)
+    const at = join(folder, 'at')
+    await mountStore({ uuid, at })
+    await clearEarlierStage(identity, randomUUID(), at)
+    const after = await onDisk(file)
+    expect([after.includes(KEY), after.includes(SECRET)]).toEqual([false, false])
   })
 
   test('loses the rescue too when its store cannot be mounted', async () => {

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { STORE } from '../../../src/flash/places.ts'
 import { takeKnown } from '../../../src/flash/stage/stage.ts'
 import type { State } from '../../../src/flash/states.ts'
+import { mountStore } from '../../../src/flash/store.ts'
 import { run } from '../../../src/system/run.ts'
 import { hostFixture, isRoot } from '../host-fixture.ts'
 
@@ -55,6 +56,13 @@ describe.skipIf(!isRoot)('a store of the same plan on a loop device (as root)', 
       expect(await onDisk(file)).not.toContain(SECRET)
     },
   )
+
+  test('that an earlier run left mounted is not mounted for ever', async () => {
+    const { uuid, at } = await storeIn('aborted')
+    await mountStore({ uuid, at })
+    expect(await takeKnown(uuid, at)).toBeUndefined()
+    expect(await isMounted(at)).toBe(false)
+  })
 
   test('whose journal is damaged is cleared as well', async () => {
     const { uuid, at, file, inStore } = await storeIn('staging')

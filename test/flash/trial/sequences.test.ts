@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { STORE, STORE_MOUNT } from '../../../src/flash/places.ts'
 import {
   mergeSequences,
   parseSequences,
@@ -34,6 +35,12 @@ test.each(['', '{"web":', '[]', 'null', '{"web":"7"}', '{"web":-1}', '{"web":1.5
     )
   },
 )
+
+test('one of the store says how the store is looked at', () => {
+  const parse = () => parseSequences(Buffer.from(''), `${STORE_MOUNT}/${STORE.sequences}`)
+  const hint = 'mount LABEL=osflash-store /run/osflash/store, unless it is mounted'
+  expect(parse).toThrow(expect.objectContaining({ hints: expect.arrayContaining([hint]) }))
+})
 
 test('nor is one that cannot be read', async () => {
   const path = join(await scratchFolder(), 'sequences.json')
