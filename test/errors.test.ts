@@ -8,6 +8,7 @@ import {
   errnoOf,
   exitStatus,
   ioError,
+  messageOf,
   OsflashError,
   throwIfCancelled,
 } from '../src/errors.ts'
@@ -138,4 +139,9 @@ test('a signal that fired is a cancellation', () => {
   stop.abort()
   expect(() => throwIfCancelled(stop.signal)).toThrow(cancelled())
   expect(exitStatus(cancelled())).toBe(130)
+})
+
+test('whatever was thrown says something', () => {
+  expect(messageOf(new OsflashError('io', 'reading x: no'))).toBe('reading x: no')
+  expect([messageOf('text'), messageOf(undefined)]).toEqual(['text', 'undefined'])
 })

@@ -8,7 +8,7 @@
  */
 
 import { CommanderError } from 'commander'
-import { cancelled, exitStatus, OsflashError } from '../errors.ts'
+import { cancelled, exitStatus, messageOf, OsflashError } from '../errors.ts'
 
 export interface FailureView {
   readonly json: boolean
@@ -55,10 +55,6 @@ function asEvent(error: unknown) {
     hints: known ? error.hints : [],
     data: known ? error.data : {},
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function stackOf(error: unknown): string[] {

@@ -13,7 +13,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { decryptSessionKeys, encryptSessionKey as encryptTo, readMessage } from 'openpgp'
-import { OsflashError } from '../errors.ts'
+import { messageOf, OsflashError } from '../errors.ts'
 import { enforce } from '../format/limits.ts'
 import { type Certificate, fingerprintOf, isLocked, lockedKey, type SecretKey } from './keys.ts'
 import { openpgpConfig } from './openpgp-config.ts'
@@ -54,7 +54,7 @@ async function encryptOnce(sessionKey: Uint8Array, certificate: Certificate): Pr
     })
   } catch (cause) {
     const fingerprint = fingerprintOf(certificate)
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     throw new OsflashError('refused', `encrypting to ${fingerprint}: ${why}`, {
       cause,
       data: { fingerprint },

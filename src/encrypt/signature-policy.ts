@@ -9,6 +9,7 @@
  * Not promised: any cryptographic check; signature.ts does those.
  */
 import { enums, type Key, type KeyID, readSignature, type Signature, type Subkey } from 'openpgp'
+import { messageOf } from '../errors.ts'
 import { fingerprintOf } from './keys.ts'
 import { openpgpConfig } from './openpgp-config.ts'
 import { type CutPacket, cutPackets } from './packet-list.ts'
@@ -72,7 +73,7 @@ async function readOne({ packet }: CutPacket): Promise<OneSignature> {
     })
     return describe(parsed)
   } catch (cause) {
-    return { kind: 'unread', why: cause instanceof Error ? cause.message : String(cause) }
+    return { kind: 'unread', why: messageOf(cause) }
   }
 }
 

@@ -19,7 +19,7 @@
  * other keys then.
  */
 import { createMessage, sign, verify } from 'openpgp'
-import { OsflashError } from '../errors.ts'
+import { messageOf, OsflashError } from '../errors.ts'
 import { type Certificate, fingerprintOf, isLocked, lockedKey, type SecretKey } from './keys.ts'
 import { openpgpConfig } from './openpgp-config.ts'
 import type { OneSignature, ReadSignature, UnreadSignature } from './signature-policy.ts'
@@ -54,7 +54,7 @@ async function signOnce(bytes: Uint8Array, key: SecretKey): Promise<Uint8Array> 
     })
   } catch (cause) {
     const fingerprint = fingerprintOf(key)
-    throw new OsflashError('signature', `signing with key ${fingerprint}: ${reasonOf(cause)}`, {
+    throw new OsflashError('signature', `signing with key ${fingerprint}: ${messageOf(cause)}`, {
       cause,
       data: { fingerprint },
       hints: ['choose a key that may sign and has not expired: Ed25519, RSA 3072, P-256, P-384'],
@@ -144,7 +144,7 @@ async function judge(
     try {
       return await verifyWith(certificate, signature, request.bytes)
     } catch (cause) {
-      faults.push(reasonOf(cause))
+      faults.push(messageOf(cause))
     }
   }
   return `signature by ${signature.issuer}: ${faults[0] ?? 'no pinned certificate has this key'}`
@@ -205,9 +205,4 @@ function tooFew(valid: number, threshold: number, faults: readonly string[]): Os
     data: { valid, threshold, faults: faults.join('\n') },
     hints: ['osflash inspect IMAGE lists who signed; --trust CERT pins a signer'],
   })
-}
-
-/** OpenPGP.js puts what it was doing before the reason, with a colon. */
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
 }

@@ -12,7 +12,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { OsflashError } from '../errors.ts'
+import { messageOf, OsflashError } from '../errors.ts'
 import { hasSecrets } from './erase.ts'
 import { identityText } from './host/disk-identity.ts'
 import { openJournal, readBootId } from './journal.ts'
@@ -218,6 +218,3 @@ async function lastLines(path: string): Promise<string[]> {
     .filter((line) => line !== '')
     .slice(-TRIAL_LOG_LINES)
 }
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)

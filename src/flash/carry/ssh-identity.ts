@@ -11,7 +11,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
-import { OsflashError, throwIfCancelled } from '../../errors.ts'
+import { messageOf, OsflashError, throwIfCancelled } from '../../errors.ts'
 import { insideRoot, readInside } from '../../system/inside-root.ts'
 import { run } from '../../system/run.ts'
 import {
@@ -67,7 +67,7 @@ export async function sshdOrUsual(
     return { settings: await askSshd(system) }
   } catch (cause) {
     throwIfCancelled(system.signal)
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     return { settings: await usualSettings(system.root), why }
   }
 }

@@ -10,7 +10,7 @@
  * Not promised: anything once the wiping was begun; the first OS is not whole then.
  */
 import { join } from 'node:path'
-import { OsflashError } from '../../errors.ts'
+import { messageOf, OsflashError } from '../../errors.ts'
 import type { Emit } from '../../events.ts'
 import { holdLock } from '../../system/lock.ts'
 import type { ReversibleBoot } from '../boot/method.ts'
@@ -72,7 +72,7 @@ export async function takeBack({ store, journal, boot, findDisk }: Guarded): Pro
     await boot.unguard(saved)
     if (await boot.hasGuard()) throw refused('the host still starts the rescue')
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     await journal.write({ state: 'held', error: why })
     throw error
   }

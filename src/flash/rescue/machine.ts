@@ -12,7 +12,7 @@
  * Not promised: anything about an act; acts.ts does them. Cancelling holds, it never reboots.
  */
 
-import { OsflashError } from '../../errors.ts'
+import { messageOf, OsflashError } from '../../errors.ts'
 import { type Emit, inPhase } from '../../events.ts'
 import { RESUME_WITH } from '../hints.ts'
 import type { JournalRecord, State } from '../states.ts'
@@ -175,7 +175,7 @@ async function startTarget(run: RescueRun): Promise<RescueOutcome> {
 /** The target is what boots: a failure here must not keep the host from it. */
 export async function eraseOrTell({ erase }: Pick<RescueActs, 'erase'>, emit: Emit): Promise<void> {
   await erase().catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     emit({ event: 'note', text: `${why}; in the target: osflash cleanup` })
   })
 }
@@ -217,7 +217,7 @@ async function tryAgain({ journal, acts, emit }: RescueRun): Promise<undefined> 
 /** Before the guard: back to the first OS. Behind it: stay. */
 async function fail(run: RescueRun, failure: unknown): Promise<RescueOutcome | undefined> {
   const { journal, acts } = run
-  const error = failure instanceof Error ? failure.message : String(failure)
+  const error = messageOf(failure)
   const { state } = currentOf(run)
   if (run.signal?.aborted) return stay(run, `stopped in state ${state}; osflash resume goes on`)
   if (state === 'wiped' || state === 'flashing') {

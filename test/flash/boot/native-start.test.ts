@@ -24,7 +24,7 @@ test('boot code of its own is none, nor is the guard of another stage', async ()
   expect(isGuardOf(guardedSector(new Uint8Array(512), code), other)).toBe(false)
 })
 
-test('under UEFI the first of the order counts, while the stage has something to start', async () => {
+test('under UEFI the first of the order counts, while the stage can start at all', async () => {
   const { boot, first, stage, variables } = await uefiHost()
   expect(await isRescueFirst(stage, variables)).toBe(false)
   await first.arm()
