@@ -2,8 +2,7 @@
  * `npm run e2e -- NAME…`: scenarios on whole machines, by name; without a name all of them.
  *
  * 1. NAME is that of a file: test/e2e/NAME.test.ts.
- * 2. `--core` stands for the five that matter most; `.ci/run` calls them, power-cut and
- *    target-dead in part.
+ * 2. `--core` stands for the five that matter most; `.ci/run` has time for three of them.
  * 3. As many machines at once as there are processors, for each of them keeps one busy.
  * 4. What begins with a dash, and all behind it, goes to vitest: `-t bios` takes a part of a file.
  * 5. What vitest reports goes to build/reports/e2e.json, which .ci/run sums up.
