@@ -1,7 +1,7 @@
 /**
  * `npm run e2e -- NAME…`: scenarios on whole machines, by name; without a name all of them.
  *
- * 1. NAME is that of a file: test/e2e/NAME.test.ts.
+ * 1. NAME is that of a file, test/e2e/NAME.test.ts, or of several: NAME-….test.ts.
  * 2. `--core` stands for the five that matter most; `.ci/run` has time for three of them.
  * 3. As many machines at once as there are processors, for each of them keeps one busy.
  * 4. What begins with a dash, and all behind it, goes to vitest: `-t bios` takes a part of a file.
@@ -28,11 +28,15 @@ const names = [
   ...ours.filter((word) => word !== '--core'),
   ...(ours.includes('--core') ? CORE : []),
 ]
-const unknown = names.filter((name) => !known.includes(name))
+const filesOf = (name: string): readonly string[] =>
+  known.filter((file) => file === name || file.startsWith(`${name}-`))
+const unknown = names.filter((name) => filesOf(name).length === 0)
 if (unknown.length > 0) {
   throw new Error(`no scenario ${unknown.join(', ')}; there are ${known.toSorted().join(', ')}`)
 }
-const files = (names.length > 0 ? names : known).map((name) => `test/e2e/${name}${ENDING}`)
+const files = (names.length > 0 ? names : known)
+  .flatMap(filesOf)
+  .map((name) => `test/e2e/${name}${ENDING}`)
 // By vitest.config.ts two files at once, at most.
 const atOnce = Math.max(1, Math.floor(availableParallelism() / Math.min(2, files.length)))
 const env = { OSFLASH_MACHINES: String(atOnce) }
