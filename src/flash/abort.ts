@@ -4,10 +4,12 @@
  * 1. Only in the first OS, and only while its disk is whole: up to `armed`, and from `rehearsal`
  *    and `aborted`, which the rescue leaves when the host came back from it. From `committed` and
  *    `held` where nothing was wiped. Once the rescue may have run, and where nobody knows the
- *    state, never while the host starts by way of the stage: blank, it would start nothing.
+ *    state, never while the host starts by way of the stage: blank, it would start nothing. Under
+ *    UEFI it does not any more behind step 2, so that is looked at then.
  * 2. The boot configuration becomes byte-identical to what was saved before arming. Where the store
  *    is damaged, or a file on it, what the first OS itself keeps is taken. A stage disk that is
- *    gone must come back first, unless the operator says that it will not.
+ *    gone must come back first, unless the operator says that it will not; one that cannot be read
+ *    is as good as gone.
  * 3. The secrets on the store are erased, and an operator's GO and HOLD are forgotten.
  * 4. The journal says `aborted`; one that cannot be read is removed, so that apply can begin anew.
  * 5. The stage becomes blank: its rescue has the host's keys, and must not start.
@@ -20,7 +22,9 @@ import { join } from 'node:path'
 import { messageOf, OsflashError } from '../errors.ts'
 import { readBackup } from './arm-backup.ts'
 import { makeAllBlank, makeBlank } from './blank-stage.ts'
+import { SECTOR_BYTES } from './boot/guard.ts'
 import type { FirstOsBoot } from './boot/method.ts'
+import { readPiece } from './boot/one-write.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
@@ -29,7 +33,7 @@ import type { Notify } from './notify.ts'
 import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from './places.ts'
 import type { DiskIdentity, FlashPlan } from './plan/plan.ts'
 import { canGoBack } from './rescue/way-back.ts'
-import type { State } from './states.ts'
+import { NEVER_GUARDED, type State } from './states.ts'
 import {
   isStoreLost,
   isStoreMissing,
@@ -49,8 +53,6 @@ const ABORTABLE: readonly State[] = [
   'rehearsal',
   'aborted',
 ]
-/** The guard is the rescue's; it may stand before the journal says so, and after `aborted`. */
-const NEVER_GUARDED: readonly (State | undefined)[] = ['preflight', 'staging', 'staged', 'armed']
 
 export interface AbortOptions {
   readonly makeBoot: (plan: FlashPlan) => Promise<Pick<FirstOsBoot, 'disarm'>>
@@ -108,10 +110,11 @@ export async function undoOtherRun(planDigest: string, options: AbortOptions): P
 /** It holds the host's keys, so nobody forgets it without a word. */
 async function isStageLost(stage: DiskIdentity, isSaid: boolean): Promise<boolean> {
   try {
-    await resolveDisk(stage, { tableId: 'ignore' })
+    const path = await resolveDisk(stage, { tableId: 'ignore' })
+    await readPiece({ path, offset: 0, length: SECTOR_BYTES })
   } catch (error) {
-    if (isSaid && error instanceof OsflashError && error.code === 'refused') return true
     if (!(error instanceof OsflashError)) throw error
+    if (isSaid && LOST.includes(error.code)) return true
     const hints = ['osflash abort --stage-lost, when it will not come back', ...error.hints]
     throw new OsflashError(error.code, error.message, { cause: error, hints })
   }
@@ -120,6 +123,9 @@ async function isStageLost(stage: DiskIdentity, isSaid: boolean): Promise<boolea
     hints: ['osflash abort, without --stage-lost'],
   })
 }
+
+/** Not there, or there and not to be read. */
+const LOST: readonly string[] = ['refused', 'io']
 
 /** @returns the plan of what was armed */
 async function undoWithoutStore(
@@ -131,9 +137,10 @@ async function undoWithoutStore(
   const backup = await readBackup(join(root, FIRST_OS.armBackup))
   if (backup !== undefined) {
     const plan = await readPlanFile(join(root, FIRST_OS.plan), digest)
-    if (!options.stageLost) await refuseGuarded(plan, options)
     const boot = await makeBoot(plan)
     await boot.disarm(backup)
+    // Under UEFI a disk that is gone starts nothing.
+    if (!options.stageLost || plan.host.firmware === 'bios') await refuseGuarded(plan, options)
     return plan
   }
   // Without a store, and nothing armed: the staging had only begun.
@@ -174,7 +181,6 @@ async function undo(
     )
   // Without a plan nobody is known who wants to be told; everything is undone all the same.
   const plan = await findPlan().catch(() => undefined)
-  if (plan !== undefined && !NEVER_GUARDED.includes(state)) await refuseGuarded(plan, options)
   const backup = await orElse(
     () => readBackup(join(store, STORE.armBackup)),
     () => readBackup(join(root, FIRST_OS.armBackup)),
@@ -183,6 +189,8 @@ async function undo(
     const boot = await makeBoot(plan ?? (await findPlan()))
     await boot.disarm(backup)
   }
+  const mayBeGuarded = state === undefined || !NEVER_GUARDED.includes(state)
+  if (plan !== undefined && mayBeGuarded) await refuseGuarded(plan, options)
   await eraseSecrets(store)
   for (const name of [STORE.go, STORE.hold]) await removeFileSafely(join(store, name))
   if (journal === undefined) {
@@ -202,17 +210,24 @@ const isAbortable = async (store: string, state: State): Promise<boolean> =>
   ABORTABLE.includes(state) || (await canGoBack(store, state))
 
 /** Somebody started the first OS by hand: the next boot would end at a blank disk. */
-async function refuseGuarded(plan: FlashPlan, { startsByStage }: AbortOptions): Promise<void> {
-  const isGuarded = await startsByStage(plan).catch((cause: unknown) => {
+async function refuseGuarded(plan: FlashPlan, options: AbortOptions): Promise<void> {
+  const isGuarded = await options.startsByStage(plan).catch((cause: unknown) => {
     const why = `what the host starts is not known: ${messageOf(cause)}`
     const hints = cause instanceof OsflashError ? cause.hints : []
-    throw new OsflashError('refused', `aborting the replacement: ${why}`, { cause, hints })
+    throw new OsflashError('refused', `aborting the replacement: ${why}`, {
+      cause,
+      hints: options.stageLost ? OWN_BOOT_CODE : hints,
+    })
   })
   if (!isGuarded) return
   throw new OsflashError('refused', 'aborting the replacement: every boot ends in the rescue', {
     hints: ['boot from the stage disk; where its rescue holds: osflash abort there'],
   })
 }
+
+const OWN_BOOT_CODE = [
+  'grub-install puts boot code of its own on the disk of this system; then osflash abort again',
+]
 
 /** What the store has, else what the first OS keeps; the error of the store when neither has it. */
 async function orElse<T>(inStore: () => Promise<T>, own: () => Promise<T>): Promise<T> {

@@ -19,7 +19,7 @@ export interface Situation {
   readonly canGoBack?: boolean
   /** In the first OS: every boot ends in the rescue, so that abort is refused here. */
   readonly isGuarded?: boolean
-  /** What cannot be read: the store only in a rescue, the journal in each system. */
+  /** What cannot be read: the store in rescue and first OS, the journal in each system. */
   readonly lacks?: 'store' | 'journal' | undefined
   readonly plan?: FlashPlan
 }
@@ -28,6 +28,7 @@ const AGAIN = 'osflash apply goes on, with the same options'
 const UNDO = 'osflash abort undoes what was prepared'
 // Apply refuses while something may still start the rescue.
 const UNDO_FIRST = [UNDO, 'then osflash apply tries again, with the same options']
+const STAGE_LOST = 'osflash abort --stage-lost does, when the stage disk will not come back'
 const BACK = 'osflash abort goes back to the first OS, of which nothing was wiped'
 const BY_HAND = 'boot from the stage disk: its rescue goes on'
 const BACK_THERE = 'where it holds, osflash abort there goes back to this system'
@@ -36,6 +37,7 @@ const BY_ITSELF = 'it goes on by itself; after an interruption: osflash resume'
 /** One or more lines, what is likeliest first. */
 export function nextSteps(situation: Situation): readonly string[] {
   const { state, system } = situation
+  if (situation.lacks === 'store' && system === 'first-os') return [UNDO, STAGE_LOST]
   if (situation.lacks === 'journal' && system !== 'rescue') return withoutJournal(situation)
   if (system === 'first-os' && isBehindGuard(state)) {
     if (!situation.canGoBack) return [BY_HAND]
@@ -50,10 +52,9 @@ export function nextSteps(situation: Situation): readonly string[] {
       if (system === 'rescue') return [BY_ITSELF]
       return situation.isLost ? UNDO_FIRST : ['reboot starts the rescue', UNDO]
     case 'rehearsal':
-      return system === 'rescue' ? rehearsalSteps(situation) : UNDO_FIRST
+      return system === 'rescue' ? rehearsalSteps(situation) : undoSteps(situation)
     case 'aborted':
-      if (system === 'rescue') return ['reboot starts the first OS']
-      return UNDO_FIRST
+      return system === 'rescue' ? ['reboot starts the first OS'] : undoSteps(situation)
     case 'trial':
       return trialSteps(situation)
     case 'confirmed':
@@ -69,6 +70,9 @@ export function nextSteps(situation: Situation): readonly string[] {
       ]
   }
 }
+
+const undoSteps = ({ isGuarded }: Situation): readonly string[] =>
+  isGuarded ? [BY_HAND, BACK_THERE] : UNDO_FIRST
 
 const WITHOUT_GUARD = 'unless the guard stands, a reboot starts the first OS; there: osflash abort'
 
@@ -89,11 +93,14 @@ function heldSteps({ canGoBack, lacks }: Situation): readonly string[] {
 }
 
 /** It runs, so its disk is whole; only the rescue begins a new journal. */
-function withoutJournal({ system, isGuarded }: Situation): readonly string[] {
+function withoutJournal({ system, isGuarded, plan }: Situation): readonly string[] {
   if (system === 'target') {
+    const after = 'osflash cleanup makes the stage disk blank, osflash apply may take it again'
+    // Without an agent there is no such program, and nobody to wait for.
+    if (plan?.confirm.how === 'none') return [after]
     return [
       'osflash-confirm keeps this system, or says that it is confirmed already',
-      'once it is confirmed, osflash apply may take the stage disk again',
+      `once it is confirmed: ${after}`,
     ]
   }
   return isGuarded ? ['boot from the stage disk: its rescue holds', BACK_THERE] : UNDO_FIRST

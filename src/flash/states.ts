@@ -50,6 +50,9 @@ export const NEXT: Readonly<Record<State, readonly State[]>> = {
   aborted: ['staging', 'held'],
 }
 
+/** The guard is the rescue's: it may stand before the journal says so, and after `aborted`. */
+export const NEVER_GUARDED: readonly State[] = ['preflight', 'staging', 'staged', 'armed']
+
 /** Which of the three systems wrote a record. */
 const systemSchema = z.enum(['first-os', 'rescue', 'target'])
 export type SystemName = z.infer<typeof systemSchema>

@@ -5,7 +5,7 @@
  * 2. A journal that cannot be read is reported as `held`: that is what the rescue makes of it. So
  *    is, in the rescue, one that is not there, and a store that is gone or does not mount.
  * 3. In the first OS, `armed` after another start of the host with the one-shot spent means that
- *    the rescue was started and did not come up.
+ *    the rescue was started and did not come up. Without its store it counts as failed.
  * 4. What can be done next is in next-steps.ts.
  *
  * Changes nothing. Not promised: whether a program is at work just now.
@@ -13,15 +13,16 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf, OsflashError } from '../errors.ts'
+import { exists } from '../system/exists.ts'
 import { hasSecrets } from './erase.ts'
 import { identityText } from './host/disk-identity.ts'
 import { openJournal, readBootId } from './journal.ts'
 import { nextSteps } from './next-steps.ts'
-import { STORE } from './places.ts'
+import { FIRST_OS, STORE } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import { canGoBack } from './rescue/way-back.ts'
-import type { JournalRecord, State, SystemName } from './states.ts'
-import { isStoreLost, isStoreMissing, mountStore, readPlan } from './store.ts'
+import { type JournalRecord, NEVER_GUARDED, type State, type SystemName } from './states.ts'
+import { isStoreLost, isStoreMissing, mountStore, readPlan, readPlanFile } from './store.ts'
 import { type FoundStore, findStore } from './systems.ts'
 
 const TRIAL_LOG_LINES = 5
@@ -81,7 +82,10 @@ export async function readStatus(options: StatusOptions): Promise<RunStatus> {
   })
   if (typeof mounted === 'string') return withoutStore(mounted)
   if (mounted === undefined) {
-    if (system === 'first-os') return unfilled(system)
+    if (system === 'first-os') {
+      const isArmed = await exists(join(root ?? '/', FIRST_OS.armBackup))
+      return isArmed ? withoutStage() : unfilled(system)
+    }
     const note = 'the stage disk of the last replacement is not there'
     return { ...none, system, notes: [note] }
   }
@@ -97,6 +101,14 @@ function withoutStore(error: string): RunStatus {
   return { ...held, error, failed: true, notes: [], next, trialLog: [] }
 }
 
+/** Armed or further: what the next boot starts, or was to start, does not answer. */
+function withoutStage(): RunStatus {
+  const armed = { state: 'armed', system: 'first-os' } as const
+  const error = 'the store is not found: the stage disk does not answer, or is damaged'
+  const next = nextSteps({ ...armed, lacks: 'store' })
+  return { ...armed, error, failed: true, notes: [], next, trialLog: [] }
+}
+
 /** Staging was begun; the store is made only when the rescue is unpacked. */
 function unfilled(system: SystemName): RunStatus {
   const next = nextSteps({ state: 'staging', system })
@@ -107,27 +119,26 @@ function unfilled(system: SystemName): RunStatus {
 async function statusOf(
   path: string,
   { system, planDigest }: FoundStore,
-  { isArmed, startsByStage }: StatusOptions,
+  options: StatusOptions,
 ): Promise<RunStatus> {
   const notes: string[] = []
   const record = await readJournal(path, system)
   if (record === undefined) return unfilled(system)
   const isRead = 'sequence' in record
   // Without a journal that of staging is the likeliest.
-  const plan = await readPlan(path, isRead ? undefined : planDigest).catch((error: unknown) => {
+  const pinned = isRead ? undefined : planDigest
+  const plan = await readPlan(path, pinned).catch((error: unknown) => {
     if (isRead) notes.push(messageOf(error))
-    return undefined
+    // The first OS keeps one of its own, as abort knows.
+    return system === 'first-os' ? ownPlan(options, planDigest) : undefined
   })
-  const lost = await lostRescue(record, system, () => plan && isArmed(plan))
+  const lost = await lostRescue(record, system, () => plan && options.isArmed(plan))
   if (lost !== undefined) notes.push(lost)
   const { state, error } = record
   if (state === 'confirmed') notes.push(...(await secretsLeft(path, system)))
   const isBack = system !== 'target' && (await canGoBack(path, state))
-  // What nobody can tell is not undone: abort would be refused.
-  const isGuarded =
-    system === 'first-os' &&
-    (isBack || !isRead) &&
-    (!plan || (await startsByStage(plan).catch(() => true)))
+  const mayBeGuarded = system === 'first-os' && !(isRead && NEVER_GUARDED.includes(state))
+  const isGuarded = mayBeGuarded && (await isGuardedHost(plan, options))
   const failed = state === 'held' || (state === 'aborted' && error !== undefined)
   return {
     system,
@@ -148,6 +159,20 @@ async function statusOf(
     trialLog: await lastLines(join(path, STORE.trialLog)),
     ...(plan === undefined ? {} : { plan: summaryOf(plan) }),
   }
+}
+
+const ownPlan = ({ root = '/' }: StatusOptions, digest?: string): Promise<FlashPlan | undefined> =>
+  readPlanFile(join(root, FIRST_OS.plan), digest).catch(() => undefined)
+
+/** Whether abort would be refused; it is where nobody can tell. */
+async function isGuardedHost(
+  plan: FlashPlan | undefined,
+  { startsByStage }: StatusOptions,
+): Promise<boolean> {
+  if (plan === undefined) return true
+  // There abort takes the rescue out of the firmware's list before it looks.
+  if (plan.host.firmware === 'uefi') return false
+  return startsByStage(plan).catch(() => true)
 }
 
 /** A cut or a failing disk came between the last state and erasing them. */

@@ -101,8 +101,11 @@ test('without a journal the first OS is undone, and a target confirms itself', (
     'boot from the stage disk: its rescue holds',
     'where it holds, osflash abort there goes back to this system',
   ])
+  const after = 'osflash cleanup makes the stage disk blank, osflash apply may take it again'
   expect(nextSteps({ ...held, system: 'target' })).toEqual([
     'osflash-confirm keeps this system, or says that it is confirmed already',
-    'once it is confirmed, osflash apply may take the stage disk again',
+    `once it is confirmed: ${after}`,
   ])
+  const plan = flashPlan({ confirm: { how: 'none', withinSeconds: 600 } })
+  expect(nextSteps({ ...held, system: 'target', plan })).toEqual([after])
 })

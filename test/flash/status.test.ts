@@ -3,9 +3,11 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openJournal } from '../../src/flash/journal.ts'
 import { nextSteps } from '../../src/flash/next-steps.ts'
-import { STORE } from '../../src/flash/places.ts'
+import { FIRST_OS, STORE } from '../../src/flash/places.ts'
+import { planBytes } from '../../src/flash/plan/plan.ts'
 import { readStatus } from '../../src/flash/status.ts'
 import { run } from '../../src/system/run.ts'
+import { flashPlan } from './flash-plan.ts'
 import { type HostFixture, hostFixture, isRoot, scratchFolder } from './host-fixture.ts'
 
 const armed = (): Promise<boolean> => Promise.resolve(true)
@@ -135,6 +137,35 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     },
   )
 
+  test.each(['rehearsal', 'aborted'] as const)(
+    'from %s the first OS is told what abort would do, behind the guard or not',
+    async (state) => {
+      const next = async (firmware: 'bios' | 'uefi', startsByStage: () => Promise<boolean>) => {
+        const plan = { host: { ...flashPlan().host, firmware } }
+        const { root } = await hostFixture({ system: 'first-os', state, plan })
+        return (await readStatus({ root, isArmed: armed, startsByStage })).next
+      }
+      const guarded = nextSteps({ state, system: 'first-os', isGuarded: true })
+      const free = nextSteps({ state, system: 'first-os' })
+      expect(guarded).not.toEqual(free)
+      expect(await next('bios', armed)).toEqual(guarded)
+      expect(await next('bios', spent)).toEqual(free)
+      expect(await next('uefi', armed)).toEqual(free)
+    },
+  )
+
+  test('an armed host whose stage is gone says so, and how to undo it', async () => {
+    const host = await hostFixture({ system: 'first-os' })
+    await writeFile(join(host.root, FIRST_OS.armBackup), '{}')
+    const status = await statusOf(host)
+    expect(status).toMatchObject({
+      state: 'armed',
+      failed: true,
+      error: expect.stringMatching(/stage disk does not answer/),
+      next: [expect.stringMatching(/^osflash abort /), expect.stringMatching(/--stage-lost/)],
+    })
+  })
+
   test('GO is told where it is waited for', async () => {
     const plan = { go: { how: 'ssh', withinSeconds: 300 } } as const
     const host = await hostFixture({ system: 'rescue', state: 'rehearsal', plan })
@@ -228,6 +259,18 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
     const { state, failed, next } = found
     const wanted = nextSteps({ state: 'held', system, isGuarded, lacks: 'journal' })
     expect({ state, failed, next }).toEqual({ state: 'held', failed: true, next: wanted })
+  })
+
+  test('the plan that the first OS keeps says what the host starts', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'trial' })
+    await host.inStore(async (path) => {
+      for (const name of [STORE.journal[0], STORE.plan]) await writeFile(join(path, name), 'torn')
+    })
+    const situation = { state: 'held', system: 'first-os', lacks: 'journal' } as const
+    const next = async () => (await statusOf(host)).next
+    expect(await next()).toEqual(nextSteps({ ...situation, isGuarded: true }))
+    await writeFile(join(host.root, FIRST_OS.plan), planBytes(host.plan))
+    expect(await next()).toEqual(nextSteps(situation))
   })
 
   test('another plan than the pinned one is not shown', async () => {

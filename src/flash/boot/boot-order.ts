@@ -48,10 +48,12 @@ export const readNext = (variables: EfiVariables): Promise<number | undefined> =
 export const readCurrent = (variables: EfiVariables): Promise<number | undefined> =>
   readNumber(variables, BOOT_CURRENT)
 
-/** PARTUUID of what started this system; some entries name none. @throws OsflashError `io` */
-export async function readCurrentGuid(variables: EfiVariables): Promise<string | undefined> {
-  const current = await readCurrent(variables)
-  const option = current === undefined ? undefined : await variables.read(nameOf(current))
+/** PARTUUID that an entry names; some name none. @throws OsflashError `io` */
+export async function readGuid(
+  variables: EfiVariables,
+  entry: number | undefined,
+): Promise<string | undefined> {
+  const option = entry === undefined ? undefined : await readEntry(variables, entry)
   return option === undefined ? undefined : parseLoadOption(option)?.guid
 }
 

@@ -1,7 +1,8 @@
 /**
  * Whether this host still starts by way of the stage, so that the stage must stay.
  *
- * 1. BIOS: sector 0 of disk 1 has the boot code of the stage with another drive: the guard.
+ * 1. BIOS: sector 0 of disk 1 has the boot code of the stage with another drive: the guard. Boot
+ *    code that starts from its own disk is none, whether the stage can be read or not.
  * 2. UEFI: the rescue is first in BootOrder. A stage without an EFI system partition, such as one
  *    that is half blank, starts nothing, whatever is first.
  *
@@ -13,7 +14,7 @@ import { resolveDisk } from '../host/disks.ts'
 import type { FlashPlan } from '../plan/plan.ts'
 import { readOrder, starts } from './boot-order.ts'
 import { type EfiVariables, efiVariables } from './efi-variables.ts'
-import { FIRST_DRIVE, SECTOR_BYTES } from './guard.ts'
+import { FIRST_DRIVE, isStartedByBios, SECTOR_BYTES } from './guard.ts'
 import { readPiece } from './one-write.ts'
 import { readEsp } from './uefi.ts'
 
@@ -21,15 +22,16 @@ const LOADER = '\\EFI\\BOOT\\BOOTX64.EFI'
 const DRIVE_AT = 0x64
 const DRIVE_STARTED = 0xff
 
-/** @throws OsflashError `refused` when a disk is not there, `io` */
+/** @throws OsflashError `refused` when a disk that must be asked is not there, `io` */
 export async function startsByStage({ host, disk, stage }: FlashPlan): Promise<boolean> {
   const stageDisk = () => resolveDisk(stage, { tableId: 'ignore' })
   if (host.firmware === 'uefi') return isRescueFirst(await stageDisk())
-  const paths = [await resolveDisk(disk, { tableId: 'ignore' }), await stageDisk()]
-  const read = (path: string) => readPiece({ path, offset: 0, length: SECTOR_BYTES })
-  const [first, second] = await Promise.all(paths.map(read))
-  return first !== undefined && second !== undefined && isGuardOf(first, second)
+  const sector0 = await readSector0(await resolveDisk(disk, { tableId: 'ignore' }))
+  return !isStartedByBios(sector0) && isGuardOf(sector0, await readSector0(await stageDisk()))
 }
+
+const readSector0 = (path: string): Promise<Uint8Array> =>
+  readPiece({ path, offset: 0, length: SECTOR_BYTES })
 
 /** @param variables other than the firmware's only in tests */
 export async function isRescueFirst(

@@ -25,7 +25,6 @@ import {
   findEntry,
   orderOf,
   readCurrent,
-  readCurrentGuid,
   readEntry,
   readNext,
   readOrder,
@@ -286,49 +285,6 @@ export async function removeRescueEntry(options: UefiFirstOsOptions): Promise<vo
   const { stageDisk, variables = efiVariables() } = options
   const file = { esp: await readEsp(await stageDisk()), path: LOADER }
   for (const entry of await findEntries(variables, file)) await takeOut(variables, entry)
-}
-
-/**
- * Whether this firmware can be told what to start; for preflight. Leaves nothing.
- * @throws OsflashError `refused`: Secure Boot, variables that are not there, not written, not kept
- */
-export function checkFirmware(folder?: string): Promise<void> {
-  return tryVariables(efiVariables(folder)).catch((cause: unknown) => {
-    if (!(cause instanceof OsflashError) || cause.code === 'refused') throw cause
-    throw new OsflashError('refused', `checking the firmware: ${cause.message}`, {
-      cause,
-      hints: [...cause.hints, "efivarfs must be mounted read-write at the firmware's variables"],
-    })
-  })
-}
-
-async function tryVariables(variables: EfiVariables): Promise<void> {
-  if ((await variables.list()).length === 0) {
-    throw new OsflashError('refused', 'checking the firmware: its variables cannot be seen', {
-      hints: ['mount -t efivarfs efivarfs /sys/firmware/efi/efivars'],
-    })
-  }
-  if ((await variables.read('SecureBoot'))?.[0] === 1) {
-    throw new OsflashError('refused', 'checking the firmware: Secure Boot is on', {
-      hints: ["turn it off in the firmware's setup; the rescue is not signed for it"],
-    })
-  }
-  await checkBootVariables(variables)
-}
-
-/**
- * That this system was not started from the stage, as far as the firmware names a partition.
- * @throws OsflashError `refused`, `io`
- */
-export async function checkNotStartedFrom(stage: string, folder?: string): Promise<void> {
-  const guid = await readCurrentGuid(efiVariables(folder))
-  const sectorBytes = (await describeBlockDevice(stage))?.sectorBytes ?? 512
-  const start = await readPiece({ path: stage, offset: 0, length: GPT_PROBE_BYTES })
-  const partitions = parseGpt(start, sectorBytes)?.partitions ?? []
-  if (guid === undefined || !partitions.some((one) => one.guid === guid)) return
-  throw new OsflashError('refused', `checking the stage ${stage}: this host booted from its ESP`, {
-    hints: ['install the boot loader on the disk of this system, and boot from there'],
-  })
 }
 
 function putsFirst(): OsflashError {
