@@ -119,7 +119,8 @@ async function leave(at: string, emit: Emit | undefined): Promise<void> {
     await untilFree(`unmounting ${at}`, [['umount', at]], LEAVING_MS_MAX)
   } catch (error) {
     const flush = () => run(['sync', '-f', at]).then(() => 'it is flushed', messageOf)
-    emit?.({ event: 'note', text: `${messageOf(error)}; ${await flush()}, and stays` })
+    const flushed = await flush()
+    emit?.({ event: 'note', text: `${messageOf(error)}; ${flushed}, and stays` })
     // A log on the store has that line too.
     await flush()
   }
