@@ -5,9 +5,7 @@
  *    And only when the host starts without it, whatever the journal says.
  * 2. The stage's boot entry goes first (UEFI), so that the firmware starts nothing half blank.
  * 3. The disk is found again by what it is, and must be the one that holds this store.
- * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts). Where they cannot be,
- *    all of the store is overwritten, as far as the disk takes it: a bad sector keeps nobody from
- *    a stage that starts nothing.
+ * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
  * 5. The agent's files go; its settings last.
  *
  * Not promised: a stage whose store cannot be read. Only the store says that the run is confirmed,
@@ -17,7 +15,7 @@ import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { messageOf, OsflashError } from '../errors.ts'
 import type { Emit } from '../events.ts'
-import { makeAllBlank, makeBlank } from './blank-stage.ts'
+import { makeBlankAfter } from './blank-stage.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
@@ -50,24 +48,10 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   const { root = '/' } = options
   const found = await findStore(root)
   if (found?.system !== 'target') throw refused('this is not a replaced system')
-  let plan: FlashPlan
   const at = join(root, STORE_MOUNT)
-  let disk: string
-  let left: string | undefined
-  {
-    await using store = await mountStore({ uuid: found.storeUuid, at }).catch((error: unknown) =>
-      byHand(error, found, root),
-    )
-    plan = await confirmedPlan(store)
-    disk = await stageOf(store, plan)
-    if (await options.startsByStage(plan)) throw refused('the host still starts by way of it')
-    await options.agree(plan, disk)
-    await options.removeEntry(plan)
-    left = await eraseSecrets(store.path).then(() => undefined, messageOf)
-  }
+  const { plan, disk, left } = await eraseStore(options, found, at)
   await unmountLeft(at)
-  if (left === undefined) await makeBlank(plan)
-  else await overwriteAll(plan, { left, emit: options.emit })
+  await makeBlankAfter({ left, emit: options.emit }, plan)
   const { program, confirm, agent, unit, sector0, settings } = TARGET
   for (const path of [unit, agent, confirm, sector0, program, settings]) {
     await removeFileSafely(join(root, path))
@@ -75,21 +59,31 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   return disk
 }
 
-interface SecretsLeft {
-  /** Why they could not be erased. */
-  readonly left: string
-  readonly emit: Emit | undefined
+interface ErasedStore {
+  readonly plan: FlashPlan
+  /** Where the stage is. */
+  readonly disk: string
+  /** Why secrets could not be erased. */
+  readonly left: string | undefined
 }
 
-async function overwriteAll(plan: FlashPlan, { left, emit }: SecretsLeft): Promise<void> {
-  emit?.({ event: 'note', text: `${left}; all of the store is overwritten instead` })
-  try {
-    await makeAllBlank(plan)
-  } catch (error) {
-    await makeBlank(plan)
-    const text = `${messageOf(error)}; the stage starts nothing, but secrets may be left on it`
-    emit?.({ event: 'note', text })
-  }
+/** What needs the store: all that says whether, and on which disk; then its secrets. */
+async function eraseStore(
+  options: CleanupOptions,
+  found: FoundStore,
+  at: string,
+): Promise<ErasedStore> {
+  const { root = '/', agree, removeEntry, startsByStage } = options
+  await using store = await mountStore({ uuid: found.storeUuid, at }).catch((error: unknown) =>
+    byHand(error, found, root),
+  )
+  const plan = await confirmedPlan(store)
+  const disk = await stageOf(store, plan)
+  if (await startsByStage(plan)) throw refused('the host still starts by way of it')
+  await agree(plan, disk)
+  await removeEntry(plan)
+  const left = await eraseSecrets(store.path).then(() => undefined, messageOf)
+  return { plan, disk, left }
 }
 
 /** On trial the host still starts by way of the stage: who overwrites that has no host. */
