@@ -58,7 +58,7 @@ export async function makeBlank({ stage, store }: Stage): Promise<void> {
  * The store too: where its secrets lie is not known, or they cannot be erased.
  * @throws OsflashError `refused` when the disk is in use or gone, `io`
  */
-export const makeAllBlank = ({ stage, store }: Stage): Promise<void> =>
+const makeAllBlank = ({ stage, store }: Stage): Promise<void> =>
   makeBlank({ stage, store: { offset: store.offset + store.bytes, bytes: 0 } })
 
 async function overwrite(path: string, storeOffset: number): Promise<void> {
