@@ -2,14 +2,15 @@
  * `osflash cleanup`: the stage disk blank again, and nothing of osflash left in the target.
  *
  * 1. Only in the target, and only when it is confirmed: until then the stage is the way back.
- *    And only when the host starts without it, whatever the journal says.
+ *    And only when the host starts without it, whatever the journal says. Where the journal cannot
+ *    be read, the target itself says that it is confirmed, and which plan the stage has.
  * 2. The stage's boot entry goes first (UEFI), so that the firmware starts nothing half blank.
  * 3. The disk is found again by what it is, and must be the one that holds this store.
  * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
  * 5. The agent's files go; its settings last.
  *
- * Not promised: a stage whose store cannot be read. Only the store says that the run is confirmed,
- * and which disk is the stage; nothing is erased on a guess.
+ * Not promised: a stage whose store does not mount, or has no plan any more. Only the plan says
+ * which disk is the stage; nothing is erased on a guess.
  */
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -77,7 +78,7 @@ async function eraseStore(
   await using store = await mountStore({ uuid: found.storeUuid, at }).catch((error: unknown) =>
     byHand(error, found, root),
   )
-  const plan = await confirmedPlan(store)
+  const plan = await confirmedPlan(store, found, root)
   const disk = await stageOf(store, plan)
   if (await startsByStage(plan)) throw refused('the host still starts by way of it')
   await agree(plan, disk)
@@ -101,9 +102,19 @@ async function byHand(error: unknown, found: FoundStore, root: string): Promise<
   })
 }
 
-async function confirmedPlan(store: Store): Promise<FlashPlan> {
-  const { current } = await openJournal(store.path, { system: 'target' })
+/** Without a journal the target says itself whether it is confirmed, and pins the plan. */
+async function confirmedPlan(store: Store, found: FoundStore, root: string): Promise<FlashPlan> {
+  const current = await openJournal(store.path, { system: 'target' }).then(
+    (journal) => journal.current,
+    (error: unknown) => {
+      if (error instanceof OsflashError && error.code === 'format') return undefined
+      throw error
+    },
+  )
   if (current?.state === 'confirmed') return readPlan(store.path)
+  const { planDigest } = found
+  const isLost = current === undefined && planDigest !== undefined
+  if (isLost && (await isConfirmedTarget(found, root))) return readPlan(store.path, planDigest)
   throw refused(`the state is ${current?.state ?? 'unknown'}, not confirmed`)
 }
 
