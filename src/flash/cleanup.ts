@@ -7,7 +7,8 @@
  * 2. The stage's boot entry goes first (UEFI), so that the firmware starts nothing half blank.
  * 3. The disk is found again by what it is, and must be the one that holds this store.
  * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
- * 5. The agent's files go; its settings last.
+ * 5. The agent's files go, also those of one that could not end as a secret was not erased; its
+ *    settings last.
  *
  * Not promised: a stage whose store does not mount, or has no plan any more. Only the plan says
  * which disk is the stage; nothing is erased on a guess.
@@ -24,8 +25,16 @@ import { openJournal } from './journal.ts'
 import { STORE_LABEL, STORE_MOUNT, TARGET } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import { isConfirmedTarget } from './plan/run-state.ts'
-import { isStoreLost, mountStore, readPlan, type Store, unmountLeft } from './store.ts'
+import {
+  isStoreLost,
+  isStoreMissing,
+  mountStore,
+  readPlan,
+  type Store,
+  unmountLeft,
+} from './store.ts'
 import { type FoundStore, findStore } from './systems.ts'
+import { MARK, UNIT_LINK } from './trial/trial-places.ts'
 
 export interface CleanupOptions {
   /** Throws when the operator does not want it. */
@@ -54,7 +63,7 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   await unmountLeft(at)
   await makeBlankAfter({ left, emit: options.emit }, plan)
   const { program, confirm, agent, unit, sector0, settings } = TARGET
-  for (const path of [unit, agent, confirm, sector0, program, settings]) {
+  for (const path of [UNIT_LINK, unit, agent, confirm, sector0, MARK, program, settings]) {
     await removeFileSafely(join(root, path))
   }
   return disk
@@ -98,7 +107,8 @@ async function byHand(error: unknown, found: FoundStore, root: string): Promise<
     : ['osflash-confirm first: until it is confirmed, the host needs the stage disk to start']
   throw new OsflashError('refused', `cleaning up the stage: ${error.message}`, {
     cause: error,
-    hints: [...error.hints, ...hints],
+    // Who uses it is nothing to ask of a store that is damaged, not busy.
+    hints: isStoreMissing(error) ? [...error.hints, ...hints] : hints,
   })
 }
 

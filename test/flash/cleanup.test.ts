@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
@@ -6,7 +6,7 @@ import { cleanUp } from '../../src/flash/cleanup.ts'
 import { STORE, STORE_MOUNT, TARGET } from '../../src/flash/places.ts'
 import { planBytes } from '../../src/flash/plan/plan.ts'
 import { mountStore } from '../../src/flash/store.ts'
-import { UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
+import { MARK, UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import {
@@ -67,6 +67,16 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     for (const path of [TARGET.agent, TARGET.program, TARGET.confirm, TARGET.settings]) {
       expect(await exists(join(host.root, path))).toBe(false)
     }
+  })
+
+  test('nor what an agent left that could not erase a secret', async () => {
+    const { root } = await confirmedHost()
+    await linkUnit(root)
+    await mkdir(dirname(join(root, MARK)), { recursive: true })
+    await writeFile(join(root, MARK), '')
+    await cleanUp({ root, agree, removeEntry, startsByStage })
+    expect(await readdir(dirname(join(root, UNIT_LINK)))).toEqual([])
+    expect(await exists(join(root, MARK))).toBe(false)
   })
 
   test('nothing is touched when the operator does not agree', async () => {
@@ -212,8 +222,6 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
       code: 'refused',
       message: expect.stringMatching(/^cleaning up the stage: mounting /),
       hints: [
-        'fuser -vm shows who uses it',
-        'run as root',
         'lsblk -o NAME,SERIAL,PARTLABEL shows which disk has osflash-store: overwrite it by hand',
         'efibootmgr lists the entry osflash rescue, where there is one',
       ],
