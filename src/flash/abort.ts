@@ -10,7 +10,8 @@
  *    is damaged, or a file on it, what the first OS itself keeps is taken. A stage disk that is
  *    gone must come back first, unless the operator says that it will not; one that cannot be read
  *    is as good as gone.
- * 3. The secrets on the store are erased, and an operator's GO and HOLD are forgotten.
+ * 3. The secrets on the store are erased, and an operator's GO and HOLD are forgotten. What a bad
+ *    sector keeps from being erased, or a store that does not mount, is overwritten with step 5.
  * 4. The journal says `aborted`; one that cannot be read is removed, so that apply can begin anew.
  * 5. The stage becomes blank: its rescue has the host's keys, and must not start.
  * 6. What the first OS remembers goes last: a cut before that leaves something to abort again.
@@ -20,8 +21,9 @@
  */
 import { join } from 'node:path'
 import { messageOf, OsflashError } from '../errors.ts'
+import type { Emit } from '../events.ts'
 import { readBackup } from './arm-backup.ts'
-import { makeAllBlank, makeBlank } from './blank-stage.ts'
+import { makeBlankAfter } from './blank-stage.ts'
 import { SECTOR_BYTES } from './boot/guard.ts'
 import type { FirstOsBoot } from './boot/method.ts'
 import { readPiece } from './boot/one-write.ts'
@@ -62,6 +64,8 @@ export interface AbortOptions {
   readonly stageLost?: boolean
   /** Told when the journal says `aborted`. */
   readonly notifier?: (plan: FlashPlan) => Notify
+  /** Told what could not be erased, which is no failure. */
+  readonly emit?: Emit
   /** Root of the system; other than `/` only in tests. */
   readonly root?: string
 }
@@ -83,7 +87,7 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
     const plan = await undoWithoutStore(error, { ...options, stageLost: isLost }, found.planDigest)
     if (plan === undefined || isLost) return
     await unmountLeft(at)
-    await makeAllBlank(plan)
+    await makeBlankAfter({ left: messageOf(error), emit: options.emit }, plan)
   })
   if (mounted !== undefined) await undoAndBlank(mounted, options, found.planDigest)
   const { planDigest: digest } = found
@@ -149,22 +153,25 @@ async function undoWithoutStore(
 }
 
 async function undoAndBlank(mounted: Store, options: AbortOptions, digest?: string): Promise<void> {
-  let plan: FlashPlan | undefined
+  let undone: Undone
   {
     await using store = mounted
-    plan = await undo(store.path, options, digest)
+    undone = await undo(store.path, options, digest)
   }
+  const { plan, left } = undone
   if (plan === undefined) return
   await unmountLeft(mounted.path)
-  await makeBlank(plan)
+  await makeBlankAfter({ left, emit: options.emit }, plan)
 }
 
-/** @returns the plan; absent when it cannot be read */
-async function undo(
-  store: string,
-  options: AbortOptions,
-  digest?: string,
-): Promise<FlashPlan | undefined> {
+interface Undone {
+  /** Absent when it cannot be read. */
+  readonly plan: FlashPlan | undefined
+  /** Why secrets could not be erased. */
+  readonly left: string | undefined
+}
+
+async function undo(store: string, options: AbortOptions, digest?: string): Promise<Undone> {
   const { makeBoot, notifier, root = '/' } = options
   const journal = await openJournal(store, { system: 'first-os' }).catch((error: unknown) => {
     if (error instanceof OsflashError && error.code === 'format') return undefined
@@ -191,7 +198,14 @@ async function undo(
   }
   const mayBeGuarded = state === undefined || !NEVER_GUARDED.includes(state)
   if (plan !== undefined && mayBeGuarded) await refuseGuarded(plan, options)
-  await eraseSecrets(store)
+  const left = await eraseSecrets(store).then(
+    () => undefined,
+    (error: unknown) => {
+      // Without a plan nobody knows what to overwrite instead.
+      if (plan === undefined) throw error
+      return messageOf(error)
+    },
+  )
   for (const name of [STORE.go, STORE.hold]) await removeFileSafely(join(store, name))
   if (journal === undefined) {
     for (const name of STORE.journal) await removeFileSafely(join(store, name))
@@ -199,7 +213,7 @@ async function undo(
   await removeFileSafely(join(store, STORE.armBackup))
   const record = journal?.current
   if (plan !== undefined && record?.state === 'aborted') await notifier?.(plan)(record)
-  return plan
+  return { plan, left }
 }
 
 /**

@@ -2,22 +2,22 @@
  * `osflash cleanup`: the stage disk blank again, and nothing of osflash left in the target.
  *
  * 1. Only in the target, and only when it is confirmed: until then the stage is the way back.
- *    And only when the host starts without it, whatever the journal says.
+ *    And only when the host starts without it, whatever the journal says. Where the journal cannot
+ *    be read, the target itself says that it is confirmed, and which plan the stage has.
  * 2. The stage's boot entry goes first (UEFI), so that the firmware starts nothing half blank.
  * 3. The disk is found again by what it is, and must be the one that holds this store.
- * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts). Where they cannot be,
- *    all of the store is overwritten, as far as the disk takes it: a bad sector keeps nobody from
- *    a stage that starts nothing.
- * 5. The agent's files go; its settings last.
+ * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
+ * 5. The agent's files go, also those of one that could not end as a secret was not erased; its
+ *    settings last.
  *
- * Not promised: a stage whose store cannot be read. Only the store says that the run is confirmed,
- * and which disk is the stage; nothing is erased on a guess.
+ * Not promised: a stage whose store does not mount, or has no plan any more. Only the plan says
+ * which disk is the stage; nothing is erased on a guess.
  */
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { messageOf, OsflashError } from '../errors.ts'
 import type { Emit } from '../events.ts'
-import { makeAllBlank, makeBlank } from './blank-stage.ts'
+import { makeBlankAfter } from './blank-stage.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
@@ -25,8 +25,16 @@ import { openJournal } from './journal.ts'
 import { STORE_LABEL, STORE_MOUNT, TARGET } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import { isConfirmedTarget } from './plan/run-state.ts'
-import { isStoreLost, mountStore, readPlan, type Store, unmountLeft } from './store.ts'
+import {
+  isStoreLost,
+  isStoreMissing,
+  mountStore,
+  readPlan,
+  type Store,
+  unmountLeft,
+} from './store.ts'
 import { type FoundStore, findStore } from './systems.ts'
+import { MARK, UNIT_LINK } from './trial/trial-places.ts'
 
 export interface CleanupOptions {
   /** Throws when the operator does not want it. */
@@ -50,46 +58,42 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   const { root = '/' } = options
   const found = await findStore(root)
   if (found?.system !== 'target') throw refused('this is not a replaced system')
-  let plan: FlashPlan
   const at = join(root, STORE_MOUNT)
-  let disk: string
-  let left: string | undefined
-  {
-    await using store = await mountStore({ uuid: found.storeUuid, at }).catch((error: unknown) =>
-      byHand(error, found, root),
-    )
-    plan = await confirmedPlan(store)
-    disk = await stageOf(store, plan)
-    if (await options.startsByStage(plan)) throw refused('the host still starts by way of it')
-    await options.agree(plan, disk)
-    await options.removeEntry(plan)
-    left = await eraseSecrets(store.path).then(() => undefined, messageOf)
-  }
+  const { plan, disk, left } = await eraseStore(options, found, at)
   await unmountLeft(at)
-  if (left === undefined) await makeBlank(plan)
-  else await overwriteAll(plan, { left, emit: options.emit })
+  await makeBlankAfter({ left, emit: options.emit }, plan)
   const { program, confirm, agent, unit, sector0, settings } = TARGET
-  for (const path of [unit, agent, confirm, sector0, program, settings]) {
+  for (const path of [UNIT_LINK, unit, agent, confirm, sector0, MARK, program, settings]) {
     await removeFileSafely(join(root, path))
   }
   return disk
 }
 
-interface SecretsLeft {
-  /** Why they could not be erased. */
-  readonly left: string
-  readonly emit: Emit | undefined
+interface ErasedStore {
+  readonly plan: FlashPlan
+  /** Where the stage is. */
+  readonly disk: string
+  /** Why secrets could not be erased. */
+  readonly left: string | undefined
 }
 
-async function overwriteAll(plan: FlashPlan, { left, emit }: SecretsLeft): Promise<void> {
-  emit?.({ event: 'note', text: `${left}; all of the store is overwritten instead` })
-  try {
-    await makeAllBlank(plan)
-  } catch (error) {
-    await makeBlank(plan)
-    const text = `${messageOf(error)}; the stage starts nothing, but secrets may be left on it`
-    emit?.({ event: 'note', text })
-  }
+/** What needs the store: all that says whether, and on which disk; then its secrets. */
+async function eraseStore(
+  options: CleanupOptions,
+  found: FoundStore,
+  at: string,
+): Promise<ErasedStore> {
+  const { root = '/', agree, removeEntry, startsByStage } = options
+  await using store = await mountStore({ uuid: found.storeUuid, at }).catch((error: unknown) =>
+    byHand(error, found, root),
+  )
+  const plan = await confirmedPlan(store, found, root)
+  const disk = await stageOf(store, plan)
+  if (await startsByStage(plan)) throw refused('the host still starts by way of it')
+  await agree(plan, disk)
+  await removeEntry(plan)
+  const left = await eraseSecrets(store.path).then(() => undefined, messageOf)
+  return { plan, disk, left }
 }
 
 /** On trial the host still starts by way of the stage: who overwrites that has no host. */
@@ -103,13 +107,24 @@ async function byHand(error: unknown, found: FoundStore, root: string): Promise<
     : ['osflash-confirm first: until it is confirmed, the host needs the stage disk to start']
   throw new OsflashError('refused', `cleaning up the stage: ${error.message}`, {
     cause: error,
-    hints: [...error.hints, ...hints],
+    // Who uses it is nothing to ask of a store that is damaged, not busy.
+    hints: isStoreMissing(error) ? [...error.hints, ...hints] : hints,
   })
 }
 
-async function confirmedPlan(store: Store): Promise<FlashPlan> {
-  const { current } = await openJournal(store.path, { system: 'target' })
+/** Without a journal the target says itself whether it is confirmed, and pins the plan. */
+async function confirmedPlan(store: Store, found: FoundStore, root: string): Promise<FlashPlan> {
+  const current = await openJournal(store.path, { system: 'target' }).then(
+    (journal) => journal.current,
+    (error: unknown) => {
+      if (error instanceof OsflashError && error.code === 'format') return undefined
+      throw error
+    },
+  )
   if (current?.state === 'confirmed') return readPlan(store.path)
+  const { planDigest } = found
+  const isLost = current === undefined && planDigest !== undefined
+  if (isLost && (await isConfirmedTarget(found, root))) return readPlan(store.path, planDigest)
   throw refused(`the state is ${current?.state ?? 'unknown'}, not confirmed`)
 }
 

@@ -5,6 +5,7 @@
  *    when they are empty. ext4 keeps data in place unless data is journalled, which it is not.
  * 2. A cut leaves files that are zero or whole: doing it again ends it.
  * 3. Symbolic links are unlinked, never followed.
+ * 4. What cannot be erased keeps nothing else: all is tried, and the first failure is thrown.
  *
  * Not promised: sectors that a disk has moved, or what a flash translation layer keeps.
  */
@@ -18,10 +19,11 @@ import { syncFolder } from '../system/sync-folder.ts'
 import { MIB } from '../units.ts'
 import { SECRETS, STORE } from './places.ts'
 
+const NOTIFY = [STORE.notify, `${STORE.notify}.new`] as const
+
 /** Erases what `SECRETS` names, and whom to tell; gone is fine. @throws OsflashError `io` */
 export async function eraseSecrets(storePath: string): Promise<void> {
-  for (const name of SECRETS) await erase(join(storePath, name))
-  await eraseNotify(storePath)
+  await eachOf([...SECRETS, ...NOTIFY], (name) => erase(join(storePath, name)))
 }
 
 /** Whether anything of it is left. @throws OsflashError `io` */
@@ -32,14 +34,13 @@ export async function hasSecrets(storePath: string): Promise<boolean> {
 
 /** Once the last state was told. @throws OsflashError `io` */
 export async function eraseNotify(storePath: string): Promise<void> {
-  const { notify } = STORE
-  for (const name of [notify, `${notify}.new`]) await erase(join(storePath, name))
+  await eachOf(NOTIFY, (name) => erase(join(storePath, name)))
 }
 
 /** Before another key takes its place, which would leave it readable. @throws OsflashError `io` */
 export async function eraseSessionKey(storePath: string): Promise<void> {
   const { sessionKey } = STORE
-  for (const name of [sessionKey, `${sessionKey}.new`]) await erase(join(storePath, name))
+  await eachOf([sessionKey, `${sessionKey}.new`], (name) => erase(join(storePath, name)))
 }
 
 /**
@@ -58,12 +59,22 @@ export async function erase(path: string): Promise<void> {
 async function eraseEntry(path: string): Promise<void> {
   const stats = await lstat(path)
   if (stats.isDirectory()) {
-    for (const name of await readdir(path)) await eraseEntry(join(path, name))
+    await eachOf(await readdir(path), (name) => eraseEntry(join(path, name)))
     await rmdir(path)
     return
   }
   if (stats.isFile()) await overwrite(path, stats.size)
   await unlink(path)
+}
+
+/** One that fails keeps none of the others. @throws what failed first */
+async function eachOf(
+  names: readonly string[],
+  eraseOne: (name: string) => Promise<void>,
+): Promise<void> {
+  const failed: unknown[] = []
+  for (const name of names) await eraseOne(name).catch((error: unknown) => failed.push(error))
+  if (failed.length > 0) throw failed[0]
 }
 
 async function overwrite(path: string, bytes: number): Promise<void> {

@@ -40,12 +40,12 @@ const stageFactsSchema = z.strictObject({
 })
 export type StageFacts = z.infer<typeof stageFactsSchema>
 
-const settingsSchema = z.looseObject({ STORE_UUID: uuid })
+const settingsSchema = z.looseObject({ STORE_UUID: uuid, PLAN_DIGEST: z.optional(digest) })
 
 export interface FoundStore {
   readonly system: SystemName
   readonly storeUuid: string
-  /** The target does not know it. */
+  /** SHA-256 of plan.json, lower-case hex. */
   readonly planDigest?: string
   /** UUID of the file system of the rescue's root; only the rescue knows it. */
   readonly rescueRootUuid?: string
@@ -71,8 +71,10 @@ export async function findStore(root = '/'): Promise<FoundStore | undefined> {
   if (system === 'target') {
     const path = join(root, TARGET.settings)
     const text = await readFile(path, 'utf8')
-    const settings = parsed(path, () => settingsSchema.parse(parseSettings(text)))
-    return { system, storeUuid: settings.STORE_UUID }
+    const { STORE_UUID: storeUuid, PLAN_DIGEST: planDigest } = parsed(path, () =>
+      settingsSchema.parse(parseSettings(text)),
+    )
+    return { system, storeUuid, ...(planDigest === undefined ? {} : { planDigest }) }
   }
   if (system === 'rescue') {
     const facts = await readJson(join(root, RESCUE.stageFacts), stageFactsSchema)

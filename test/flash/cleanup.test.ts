@@ -1,11 +1,12 @@
-import { mkdir, open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
 import { cleanUp } from '../../src/flash/cleanup.ts'
 import { STORE, STORE_MOUNT, TARGET } from '../../src/flash/places.ts'
+import { planBytes } from '../../src/flash/plan/plan.ts'
 import { mountStore } from '../../src/flash/store.ts'
-import { UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
+import { MARK, UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import {
@@ -66,6 +67,16 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     for (const path of [TARGET.agent, TARGET.program, TARGET.confirm, TARGET.settings]) {
       expect(await exists(join(host.root, path))).toBe(false)
     }
+  })
+
+  test('nor what an agent left that could not erase a secret', async () => {
+    const { root } = await confirmedHost()
+    await linkUnit(root)
+    await mkdir(dirname(join(root, MARK)), { recursive: true })
+    await writeFile(join(root, MARK), '')
+    await cleanUp({ root, agree, removeEntry, startsByStage })
+    expect(await readdir(dirname(join(root, UNIT_LINK)))).toEqual([])
+    expect(await exists(join(root, MARK))).toBe(false)
   })
 
   test('nothing is touched when the operator does not agree', async () => {
@@ -142,6 +153,67 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     expect(await other.inStore((at) => exists(join(at, STORE.plan)))).toBe(true)
   })
 
+  describe('whose journal cannot be read', () => {
+    const torn = async (...names: readonly string[]) => {
+      const host = await confirmedHost()
+      await host.inStore(async (at) => {
+        for (const name of [...STORE.journal, ...names]) await writeFile(join(at, name), 'torn')
+        await writeFile(join(at, STORE.planCopy), planBytes(host.plan))
+      })
+      return host
+    }
+    const clean = (host: HostFixture, starts = startsByStage) =>
+      cleanUp({ root: host.root, agree, removeEntry, startsByStage: starts })
+
+    test('the target knows that it is confirmed', async () => {
+      const host = await torn()
+      expect(await clean(host)).toBe(host.device)
+      expect((await readFile(host.file)).subarray(0, 12 * MIB).every((b) => b === 0)).toBe(true)
+    })
+
+    test('also where there is no journal at all', async () => {
+      const host = await torn()
+      await host.inStore(async (at) => {
+        for (const name of STORE.journal) await rm(join(at, name))
+      })
+      expect(await clean(host)).toBe(host.device)
+    })
+
+    test('and the plan, of which there is a copy', async () => {
+      const host = await torn(STORE.plan)
+      expect(await clean(host)).toBe(host.device)
+    })
+
+    test('but not a plan of another run', async () => {
+      const host = await torn(STORE.plan)
+      await host.inStore((at) => writeFile(join(at, STORE.planCopy), '{}'))
+      const before = await readFile(host.file)
+      await expect(clean(host)).rejects.toMatchObject({ code: 'digest' })
+      await expectStore(host, before)
+    })
+
+    test('a target on trial keeps its stage', async () => {
+      const host = await torn()
+      await linkUnit(host.root)
+      const before = await readFile(host.file)
+      await expect(clean(host)).rejects.toMatchObject({
+        code: 'refused',
+        message: 'cleaning up the stage: the state is unknown, not confirmed',
+        hints: ['osflash status says what can be done'],
+      })
+      await expectStore(host, before)
+    })
+
+    test('so does one that starts by way of it', async () => {
+      const host = await torn()
+      const before = await readFile(host.file)
+      await expect(clean(host, async () => true)).rejects.toMatchObject({
+        message: 'cleaning up the stage: the host still starts by way of it',
+      })
+      await expectStore(host, before)
+    })
+  })
+
   test('a store that does not mount says what is left to do, and nothing is touched', async () => {
     const { root, device, file } = await confirmedHost()
     await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
@@ -150,8 +222,6 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
       code: 'refused',
       message: expect.stringMatching(/^cleaning up the stage: mounting /),
       hints: [
-        'fuser -vm shows who uses it',
-        'run as root',
         'lsblk -o NAME,SERIAL,PARTLABEL shows which disk has osflash-store: overwrite it by hand',
         'efibootmgr lists the entry osflash rescue, where there is one',
       ],
@@ -162,8 +232,7 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
 
   test('nor is a target on trial told to overwrite what it starts from', async () => {
     const { root, device } = await confirmedHost({ state: 'trial' })
-    await mkdir(dirname(join(root, UNIT_LINK)), { recursive: true })
-    await symlink(TARGET.unit, join(root, UNIT_LINK))
+    await linkUnit(root)
     await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
     const error = await cleanUp({ root, agree, removeEntry, startsByStage }).catch((e) => e)
     expect(error.code).toBe('refused')
@@ -189,6 +258,18 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     })
   })
 })
+
+/** As in a target on trial. */
+async function linkUnit(root: string): Promise<void> {
+  await mkdir(dirname(join(root, UNIT_LINK)), { recursive: true })
+  await symlink(TARGET.unit, join(root, UNIT_LINK))
+}
+
+/** Mounting it changed its superblock and its log; nothing else. */
+async function expectStore({ file, inStore }: HostFixture, before: Buffer): Promise<void> {
+  expect((await readFile(file)).subarray(12 * MIB).equals(before.subarray(12 * MIB))).toBe(true)
+  expect(await inStore((at) => readFile(join(at, STORE.journal[0]), 'utf8'))).toBe('torn')
+}
 
 async function writeAt(path: string, offset: number, text: string): Promise<void> {
   await using file = await open(path, 'r+')

@@ -1,4 +1,6 @@
-import { mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFile, mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { erase, eraseSecrets, eraseSessionKey, hasSecrets } from '../../src/flash/erase.ts'
@@ -80,3 +82,33 @@ test('says which file it could not erase', async () => {
   const folder = await store()
   await expect(erase(join(folder, 'a'.repeat(300)))).rejects.toMatchObject({ code: 'io' })
 })
+
+test('what cannot be erased keeps none of the others', async () => {
+  const folder = await store()
+  const ssh = join(folder, STORE.carry, 'ssh')
+  await mkdir(ssh, { recursive: true })
+  for (const path of [join(folder, STORE.sessionKey), join(ssh, 'a')]) await makeBusy(path)
+  for (const path of [join(ssh, 'b'), join(folder, STORE.carry, 'shadow')]) {
+    await writeFile(path, 'secret')
+  }
+  await writeFile(join(folder, STORE.notify), 'https://hooks.example/token')
+  await expect(eraseSecrets(folder)).rejects.toMatchObject({
+    code: 'io',
+    message: expect.stringContaining(`erasing ${join(folder, STORE.sessionKey)}: `),
+  })
+  expect((await readdir(folder)).sort()).toEqual([STORE.carry, STORE.sessionKey])
+  expect(await readdir(join(folder, STORE.carry))).toEqual(['ssh'])
+  expect(await readdir(ssh)).toEqual(['a'])
+})
+
+/** A program that runs takes no writes: it stands for a bad sector. */
+async function makeBusy(path: string): Promise<void> {
+  await copyFile('/bin/sleep', path)
+  const child = spawn(path, ['60'], { stdio: 'ignore' })
+  const ended = once(child, 'exit')
+  onTestFinished(async () => {
+    child.kill()
+    await ended
+  })
+  await once(child, 'spawn')
+}

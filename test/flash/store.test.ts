@@ -226,6 +226,20 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     expect(await readdir(store.path)).toContain(STORE.go)
   })
 
+  test('what the host has mounted is taken away from a namespace of its own', async () => {
+    const { at, device } = await madeStore()
+    await mkdir(at)
+    const module = new URL('../../src/flash/store.ts', import.meta.url).pathname
+    const program = `import { unmountLeft } from '${module}'; await unmountLeft('${at}')`
+    // The shell is process 1, and the host.
+    const script = 'mount "$1" "$2" && unshare -m "$0" --input-type=module -e "$3"; mount'
+    const spaces = ['--mount', '--pid', '--fork', '--mount-proc', '--kill-child'] as const
+    const argv = ['sh', '-c', script, process.execPath, device, at, program] as const
+    const { stdout } = await run(['unshare', ...spaces, ...argv])
+    expect(stdout).not.toContain(at)
+    expect(stdout).toContain(' on /proc ')
+  })
+
   test('another view of the same disk is no second one', async () => {
     const { uuid, at, device } = await madeStore()
     const view = await loopDevice(device)

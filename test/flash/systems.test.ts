@@ -63,7 +63,13 @@ describe('the system that runs', () => {
     expect(await begunRun(await root({}))).toBeUndefined()
   })
 
-  test('target knows the store', async () => {
+  test('target knows store and plan', async () => {
+    const settings = `STORE_UUID='${UUID}'\nPLAN_DIGEST='${DIGEST}'\n`
+    const found = await findStore(await root({ [TARGET.settings]: settings }))
+    expect(found).toEqual({ system: 'target', storeUuid: UUID, planDigest: DIGEST })
+  })
+
+  test('target that was not told the plan knows the store', async () => {
     const settings = `# made by osflash\n\nSTORE_UUID='${UUID}'\nCONFIRM=auto\n`
     const found = await findStore(await root({ [TARGET.settings]: settings }))
     expect(found).toEqual({ system: 'target', storeUuid: UUID })
@@ -81,6 +87,7 @@ describe('the system that runs', () => {
     ['a UUID in capitals', RESCUE.stageFacts, stageFacts.replace(UUID, UUID.toUpperCase())],
     ['another version', RESCUE.stageFacts, stageFacts.replace('stage/1', 'stage/2')],
     ['settings without a store', TARGET.settings, 'CONFIRM=auto\n'],
+    ['a plan that is none', TARGET.settings, `STORE_UUID=${UUID}\nPLAN_DIGEST=0\n`],
     ['settings that run something', TARGET.settings, `STORE_UUID=${UUID}\nX=$(id)\n`],
   ])('%s is an error with the path', async (_, path, text) => {
     const damaged = await root({ [path]: text })

@@ -40,6 +40,7 @@ export async function abort(options: AbortVerbOptions, context: VerbContext): Pr
     startsByStage,
     stageLost: options.stageLost ?? false,
     notifier: (plan) => makeNotifier(plan, emit),
+    emit,
   })
   const said = wasThere
     ? 'aborted: the boot configuration is as it was'

@@ -71,7 +71,8 @@ async function stageAndArm(preflight: Preflight, staging: Staging): Promise<void
   const { emit, signal } = context
   const { plan, rescue, target, carry } = preflight
   const notify = makeNotifier(plan, emit)
-  await undoOtherRun(planDigest(planBytes(plan)), { makeBoot: firstOsBoot, startsByStage })
+  const undoing = { makeBoot: firstOsBoot, startsByStage, emit }
+  await undoOtherRun(planDigest(planBytes(plan)), undoing)
   await using staged = await fillStage({
     ...{ plan, rescue, target, carry },
     ...{ check, trust, notify, emit, signal },

@@ -5,9 +5,11 @@
  *    operator confirms) or the time is over. Then the reason goes to the store and the host
  *    reboots: the guard still stands, so the rescue comes up and holds.
  * 2. `confirm`, by `osflash-confirm` or by `run`: mark, boot code or boot order, `confirmed` on
- *    the store, secrets erased, grub.cfg restored, unit disabled. In this order:
+ *    the store, secrets erased, grub.cfg restored, watchdog released, unit disabled. In this order:
  *    - cut before the boot structures: the rescue boots, sees no `confirmed`, holds;
  *    - cut after them: the target boots, the agent sees its mark and goes on without checks.
+ *    What `confirmed` is followed by is all tried: a bad sector below a secret leaves no system
+ *    that panics and resets as on trial. The unit stays until nothing of it failed.
  * 3. The time counts from the start of the kernel, so that an agent that is started again has no
  *    more of it; the time of day may jump.
  *
@@ -93,19 +95,22 @@ write_confirmed() {
   return 1
 }
 
-# Overwritten first: a removed file stays readable on the disk.
+# Overwritten first: a removed file stays readable on the disk. One that fails keeps no other.
 erase_secrets() {
+  erased=yes
   for secret in ${SECRETS.join(' ')}; do
     [ -e "$STORE/$secret" ] || continue
-    find "$STORE/$secret" -type f -exec sh -c 'for file do
-      size=$(wc -c <"$file") || exit 1
+    find "$STORE/$secret" -type f -exec sh -c 'status=0
+    for file do
+      size=$(wc -c <"$file") || { status=1; continue; }
       [ "$size" -eq 0 ] ||
-        dd if=/dev/zero of="$file" bs="$size" count=1 conv=notrunc,fsync 2>/dev/null || exit 1
-    done' sh {} + && sync && rm -rf "\${STORE:?}/$secret" && continue
+        dd if=/dev/zero of="$file" bs="$size" count=1 conv=notrunc,fsync 2>/dev/null || status=1
+    done
+    exit "$status"' sh {} + && sync && rm -rf "\${STORE:?}/$secret" && continue
     fail "$secret is not erased from the store"
-    return 1
+    erased=no
   done
-  sync
+  sync && [ "$erased" = yes ]
 }
 
 # One that was made anew meanwhile has nothing of ours, and stays.
@@ -142,6 +147,15 @@ mark() {
   return 1
 }
 
+# All is tried: a stage that fails does not keep this system on trial.
+finish() {
+  finished=yes
+  erase_secrets || finished=no
+  restore_command_line || finished=no
+  release_watchdog || finished=no
+  [ "$finished" = yes ] && disable
+}
+
 # The store comes first, so that nothing is begun that cannot be told to the rescue.
 confirm() {
   lock || { fail 'another confirmation is under way'; return 1; }
@@ -150,8 +164,7 @@ confirm() {
     fail "the store $STORE_UUID is not there"
     false
   else
-    mark && confirm_boot && write_confirmed && erase_secrets && restore_command_line &&
-      release_watchdog && disable
+    mark && confirm_boot && write_confirmed && finish
   fi
   status=$?
   unmount_store

@@ -64,6 +64,36 @@ describe.each(shells)('needs root: in $shell', ({ shell, isThere }) => {
     expect((await readFile(store)).includes('SECRET')).toBe(false)
   })
 
+  test.skipIf(!can)('a secret that stays leaves no other, and nothing of the trial', async () => {
+    await using host = await makeTrialHost({ shell, plan: confirmBy('ssh') })
+    // Stands for a bad sector.
+    const hold = (how: '+i' | '-i') =>
+      host.withStore(async (store) => {
+        await run(['chattr', how, join(store, 'target.session-key')])
+        await run(['chattr', how, join(store, 'carry/with space')])
+      })
+    await hold('+i')
+    const { status, stderrTail } = await host.agent('confirm')
+    expect(status).toBe(1)
+    const reason = (name: string) => `${name} is not erased from the store`
+    expect(stderrTail).toContain(`${reason('target.session-key')}; ${reason('carry')}\n`)
+    await host.withStore(async (store) => {
+      const key = await readFile(join(store, 'carry/ssh/ssh_host_ed25519_key'), 'utf8')
+      expect(key).not.toContain('SECRET')
+      expect(await readFile(join(store, 'confirmed'), 'utf8')).toBe(`${DIGEST}\n`)
+    })
+    expect(await readFile(join(host.root, 'boot/grub/grub.cfg'), 'utf8')).toBe(GRUB)
+    expect(await listAll(join(host.root, 'etc/systemd/system.conf.d'))).toEqual([])
+    // The next boot tries again.
+    expect(await listAll(join(host.root, WANTS))).toEqual(['osflash-trial.service'])
+    await hold('-i')
+    expect((await host.agent('confirm')).status).toBe(0)
+    await host.withStore(async (store) => {
+      expect(await listAll(store)).toEqual(['confirmed', 'lost+found'])
+    })
+    expect(await listAll(join(host.root, WANTS))).toEqual([])
+  })
+
   test.skipIf(!can)('confirming again is no error and changes nothing', async () => {
     await using host = await makeTrialHost({ shell, plan: confirmBy('ssh') })
     await host.agent('confirm')
