@@ -131,7 +131,9 @@ async function goOn({ host, images }: Began, system: System): Promise<void> {
     await startApply(host, images)
   }
   if (system === 'rescue' && (await isHeld(host))) {
-    await host.ssh(`systemd-run --quiet --collect --unit=e2e-resume ${PROGRAM} resume`)
+    // One that is at work says so late: it has to be loaded first.
+    const begin = `systemd-run --quiet --collect --unit=e2e-resume ${PROGRAM} resume`
+    await host.ssh(`systemctl is-active --quiet e2e-resume || ${begin}`)
   }
 }
 
@@ -145,8 +147,9 @@ async function finish(began: Began): Promise<void> {
   const { host } = began
   const deadline = host.seconds + ENDS_WITHIN
   while (host.seconds < deadline) {
-    const from = (await host.serialLog()).length
     const { system } = await host.waitFor(ANY, { seconds: ANSWERS_WITHIN })
+    // What was said before is answered now.
+    const from = (await host.serialLog()).length
     if (system === 'target') {
       const said = await status(host).catch(() => null)
       if (said?.state === 'confirmed') return
