@@ -30,7 +30,7 @@ import { readPiece } from './boot/one-write.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
-import { openJournal } from './journal.ts'
+import { type Journal, openJournal } from './journal.ts'
 import type { Notify } from './notify.ts'
 import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from './places.ts'
 import type { DiskIdentity, FlashPlan } from './plan/plan.ts'
@@ -76,7 +76,7 @@ export interface AbortOptions {
  * @throws OsflashError `refused` in the rescue, in the target, and past the last reversible point
  */
 export async function abortRun(options: AbortOptions): Promise<boolean> {
-  const { root = '/' } = options
+  const { root = '/', emit } = options
   const found = await findStore(root)
   if (found === undefined) return false
   if (found.system !== 'first-os') throw tooLate(`this is the ${found.system}`)
@@ -85,9 +85,9 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
     if (!isStoreLost(error) || found.stage === undefined) throw error
     const isLost = await isStageLost(found.stage, options.stageLost ?? false)
     const plan = await undoWithoutStore(error, { ...options, stageLost: isLost }, found.planDigest)
-    if (plan === undefined || isLost) return
+    if (plan === undefined) return
     await unmountLeft(at)
-    await makeBlankAfter({ left: messageOf(error), emit: options.emit }, plan)
+    await (isLost ? blankIfThere : makeBlankAfter)({ left: messageOf(error), emit }, plan)
   })
   if (mounted !== undefined) await undoAndBlank(mounted, options, found.planDigest)
   const { planDigest: digest } = found
@@ -127,6 +127,13 @@ async function isStageLost(stage: DiskIdentity, isSaid: boolean): Promise<boolea
     hints: ['osflash abort, without --stage-lost'],
   })
 }
+
+/** One that is there takes what it can: its first sector may be all that fails. */
+const blankIfThere: typeof makeBlankAfter = (erased, plan) =>
+  makeBlankAfter({ ...erased, emit: undefined }, plan).catch((error: unknown) => {
+    const text = `${messageOf(error)}; the host's keys on the lost stage nobody erased`
+    erased.emit?.({ event: 'note', text })
+  })
 
 /** Not there, or there and not to be read. */
 const LOST: readonly string[] = ['refused', 'io']
@@ -198,23 +205,43 @@ async function undo(store: string, options: AbortOptions, digest?: string): Prom
   }
   const mayBeGuarded = state === undefined || !NEVER_GUARDED.includes(state)
   if (plan !== undefined && mayBeGuarded) await refuseGuarded(plan, options)
-  const left = await eraseSecrets(store).then(
-    () => undefined,
-    (error: unknown) => {
-      // Without a plan nobody knows what to overwrite instead.
-      if (plan === undefined) throw error
-      return messageOf(error)
-    },
-  )
-  for (const name of [STORE.go, STORE.hold]) await removeFileSafely(join(store, name))
-  if (journal === undefined) {
-    for (const name of STORE.journal) await removeFileSafely(join(store, name))
-  } else if (state !== undefined && state !== 'preflight') await journal.write({ state: 'aborted' })
-  await removeFileSafely(join(store, STORE.armBackup))
+  const left = await emptyStore(store, journal).catch((error: unknown) => {
+    // Without a plan nobody knows what to overwrite instead.
+    if (plan === undefined || !isDiskFailure(error)) throw error
+    return messageOf(error)
+  })
   const record = journal?.current
   if (plan !== undefined && record?.state === 'aborted') await notifier?.(plan)(record)
   return { plan, left }
 }
+
+/**
+ * What the store holds of the run goes; the rest is tried after a failure of the disk as well.
+ * @throws what failed first
+ */
+async function emptyStore(store: string, journal: Journal | undefined): Promise<undefined> {
+  const remove = (name: string) => removeFileSafely(join(store, name))
+  const state = journal?.current?.state
+  const failed: unknown[] = []
+  const tried = (step: Promise<unknown>) =>
+    step.catch((error: unknown) => {
+      if (!isDiskFailure(error)) throw error
+      failed.push(error)
+    })
+  await tried(eraseSecrets(store))
+  for (const name of [STORE.go, STORE.hold]) await tried(remove(name))
+  if (journal === undefined) {
+    for (const name of STORE.journal) await tried(remove(name))
+  } else if (state !== undefined && state !== 'preflight') {
+    await tried(journal.write({ state: 'aborted' }))
+  }
+  await tried(remove(STORE.armBackup))
+  if (failed.length > 0) throw failed[0]
+}
+
+/** Not that somebody else is at work. */
+const isDiskFailure = (error: unknown): boolean =>
+  error instanceof OsflashError && (error.code === 'io' || error.code === 'readback')
 
 /**
  * Also where firmware lost the rescue behind the guard, or a way back ended without its last word:

@@ -8,17 +8,17 @@
  * 3. The disk is found again by what it is, and must be the one that holds this store.
  * 4. Secrets are overwritten, then the disk is made blank (blank-stage.ts).
  * 5. The agent's files go, also those of one that could not end as a secret was not erased; its
- *    settings last.
+ *    settings last. A grub.cfg that it could not restore is told.
  *
  * Not promised: a stage whose store does not mount, or has no plan any more. Only the plan says
  * which disk is the stage; nothing is erased on a guess.
  */
-import { realpath } from 'node:fs/promises'
+import { mkdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { messageOf, OsflashError } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import { makeBlankAfter } from './blank-stage.ts'
-import { removeFileSafely } from './durable-file.ts'
+import { removeFileSafely, writeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
 import { openJournal } from './journal.ts'
@@ -34,7 +34,8 @@ import {
   unmountLeft,
 } from './store.ts'
 import { type FoundStore, findStore } from './systems.ts'
-import { MARK, UNIT_LINK } from './trial/trial-places.ts'
+import { SAVED_SUFFIX, trialWordsLeft } from './trial/command-line.ts'
+import { MARK, RUN_FOLDER, TRIAL_WATCHDOG, UNIT_LINK } from './trial/trial-places.ts'
 
 export interface CleanupOptions {
   /** Throws when the operator does not want it. */
@@ -62,11 +63,22 @@ export async function cleanUp(options: CleanupOptions): Promise<string> {
   const { plan, disk, left } = await eraseStore(options, found, at)
   await unmountLeft(at)
   await makeBlankAfter({ left, emit: options.emit }, plan)
-  const { program, confirm, agent, unit, sector0, settings } = TARGET
-  for (const path of [UNIT_LINK, unit, agent, confirm, sector0, MARK, program, settings]) {
-    await removeFileSafely(join(root, path))
-  }
+  await endTrial(options)
   return disk
+}
+
+/** Also of an agent that could not do it, and is still at work. */
+async function endTrial({ root = '/', emit }: CleanupOptions): Promise<void> {
+  // It ends by itself when it sees this, before it could miss its mark.
+  await mkdir(join(root, RUN_FOLDER), { recursive: true })
+  await writeFileSafely(join(root, RUN_FOLDER, 'confirmed'), '', 0o644)
+  for (const config of await trialWordsLeft(root)) {
+    const text = `${config} is as on trial: update-grub, or mv ${config}${SAVED_SUFFIX} ${config}`
+    emit?.({ event: 'note', text })
+  }
+  const { program, confirm, agent, unit, sector0, settings } = TARGET
+  const ours = [UNIT_LINK, TRIAL_WATCHDOG, unit, agent, confirm, sector0, MARK, program, settings]
+  for (const path of ours) await removeFileSafely(join(root, path))
 }
 
 interface ErasedStore {

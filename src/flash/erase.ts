@@ -73,7 +73,12 @@ async function eachOf(
   eraseOne: (name: string) => Promise<void>,
 ): Promise<void> {
   const failed: unknown[] = []
-  for (const name of names) await eraseOne(name).catch((error: unknown) => failed.push(error))
+  for (const name of names) {
+    await eraseOne(name).catch((error: unknown) => {
+      // Somebody else was faster; it must not stand before a real failure.
+      if (errnoOf(error) !== 'ENOENT') failed.push(error)
+    })
+  }
   if (failed.length > 0) throw failed[0]
 }
 

@@ -104,7 +104,8 @@ function withoutStore(error: string): RunStatus {
 /** Armed or further: what the next boot starts, or was to start, does not answer. */
 function withoutStage(): RunStatus {
   const armed = { state: 'armed', system: 'first-os' } as const
-  const error = 'the store is not found: the stage disk does not answer, or is damaged'
+  const why = 'the stage disk does not answer, is damaged, or an abort was cut'
+  const error = `the store is not found: ${why}`
   const next = nextSteps({ ...armed, lacks: 'store' })
   return { ...armed, error, failed: true, notes: [], next, trialLog: [] }
 }

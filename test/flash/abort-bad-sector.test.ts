@@ -89,6 +89,35 @@ describe.skipIf(!isRoot)('abort with a stage disk that fails (as root)', () => {
     expect(await isUnderWay(host)).toBe(true)
   })
 
+  test('a bad sector in the rescue keeps no end', async () => {
+    const { host, notes, abort } = await armed()
+    await breakSector(host, 6 * MIB)
+    expect(await abort()).toBe(true)
+    expect(notes).toEqual([
+      expect.stringMatching(/^writing .*starts nothing, but secrets may be left on it$/),
+    ])
+    const bytes = await readFile(host.file)
+    for (const [from, to] of [
+      [0, 6],
+      [7, 12],
+      [20, 24],
+    ] as const) {
+      expect(isZero(bytes.subarray(from * MIB, to * MIB))).toBe(true)
+    }
+    expect(await isUnderWay(host)).toBe(false)
+  })
+
+  test('a store that takes no writes any more is no obstacle', async () => {
+    const { host, notes, abort } = await armed()
+    const journal = await host.inStore((path) =>
+      run(['chattr', '+i', join(path, STORE.journal[0]), join(path, STORE.journal[1])]),
+    )
+    expect(journal.status).toBe(0)
+    expect(await abort()).toBe(true)
+    expect(notes).toEqual([expect.stringMatching(/all of the store is overwritten instead$/)])
+    expect(await isUnderWay(host)).toBe(false)
+  })
+
   test('a store that does not mount, with a bad sector: the stage starts nothing', async () => {
     const { host, notes, abort } = await armed()
     await breakSector(host, BAD)

@@ -1,6 +1,7 @@
 import { mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { ProgressEvent } from '../../src/events.ts'
 import { type AbortOptions, abortRun as abortFully, undoOtherRun } from '../../src/flash/abort.ts'
 import { firstOsBoot } from '../../src/flash/boot/first-os.ts'
 import type { ArmBackup } from '../../src/flash/boot/method.ts'
@@ -240,7 +241,10 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
       await run(['losetup', host.device, lost])
       await expect(abort()).rejects.toMatchObject({ code: 'refused' })
       expect(disarmed).toEqual([])
-      expect(await abort({ stageLost: true })).toBe(true)
+      const notes: string[] = []
+      const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
+      expect(await abort({ stageLost: true, emit })).toBe(true)
+      expect(notes).toEqual([expect.stringMatching(/the lost stage nobody erased$/)])
       expect(disarmed).toEqual([BACKUP])
       expect(await isUnderWay(host)).toBe(false)
       expect(await readdir(join(host.root, FIRST_OS.folder))).toEqual([])

@@ -45,6 +45,8 @@ describe.skipIf(!isRoot)('a stage becomes blank (as root)', () => {
     const bytes = await readFile(host.file)
     expect(isZero(bytes.subarray(0, 12 * MIB))).toBe(true)
     expect(isZero(bytes.subarray(20 * MIB))).toBe(true)
+    // What lies behind the bad sector as well.
+    expect(isZero(bytes.subarray(15 * MIB))).toBe(true)
     expect(notes.at(-1)).toMatch(/^writing .*nothing, but secrets may be left on it$/)
   })
 })

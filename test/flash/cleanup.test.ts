@@ -6,7 +6,8 @@ import { cleanUp } from '../../src/flash/cleanup.ts'
 import { STORE, STORE_MOUNT, TARGET } from '../../src/flash/places.ts'
 import { planBytes } from '../../src/flash/plan/plan.ts'
 import { mountStore } from '../../src/flash/store.ts'
-import { MARK, UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
+import { SAVED_SUFFIX } from '../../src/flash/trial/command-line.ts'
+import { MARK, RUN_FOLDER, TRIAL_WATCHDOG, UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import {
@@ -72,11 +73,19 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
   test('nor what an agent left that could not erase a secret', async () => {
     const { root } = await confirmedHost()
     await linkUnit(root)
-    await mkdir(dirname(join(root, MARK)), { recursive: true })
-    await writeFile(join(root, MARK), '')
-    await cleanUp({ root, agree, removeEntry, startsByStage })
+    const config = '/boot/grub/grub.cfg'
+    for (const path of [MARK, TRIAL_WATCHDOG, `${config}${SAVED_SUFFIX}`]) {
+      await mkdir(dirname(join(root, path)), { recursive: true })
+      await writeFile(join(root, path), '')
+    }
+    const notes: string[] = []
+    const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
+    await cleanUp({ root, agree, removeEntry, startsByStage, emit })
     expect(await readdir(dirname(join(root, UNIT_LINK)))).toEqual([])
-    expect(await exists(join(root, MARK))).toBe(false)
+    for (const path of [MARK, TRIAL_WATCHDOG]) expect(await exists(join(root, path))).toBe(false)
+    // What the agent looks for each time.
+    expect(await exists(join(root, RUN_FOLDER, 'confirmed'))).toBe(true)
+    expect(notes).toEqual([expect.stringContaining(`${config} is as on trial: update-grub`)])
   })
 
   test('nothing is touched when the operator does not agree', async () => {

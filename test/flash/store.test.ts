@@ -232,12 +232,15 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
     const module = new URL('../../src/flash/store.ts', import.meta.url).pathname
     const program = `import { unmountLeft } from '${module}'; await unmountLeft('${at}')`
     // The shell is process 1, and the host.
-    const script = 'mount "$1" "$2" && unshare -m "$0" --input-type=module -e "$3"; mount'
+    const script =
+      'set -e; mount "$1" "$2"; mount; echo ---; unshare -m "$0" --input-type=module -e "$3"; mount'
     const spaces = ['--mount', '--pid', '--fork', '--mount-proc', '--kill-child'] as const
     const argv = ['sh', '-c', script, process.execPath, device, at, program] as const
     const { stdout } = await run(['unshare', ...spaces, ...argv])
-    expect(stdout).not.toContain(at)
-    expect(stdout).toContain(' on /proc ')
+    const [before, after] = stdout.split('---')
+    expect(before).toContain(at)
+    expect(after).toContain(' on /proc ')
+    expect(after).not.toContain(at)
   })
 
   test('another view of the same disk is no second one', async () => {

@@ -9,7 +9,8 @@
 import { OsflashError } from '../../errors.ts'
 import { GPT_PROBE_BYTES, parseGpt } from '../../format/gpt.ts'
 import { describeBlockDevice } from '../../system/block-device.ts'
-import { checkBootVariables, readCurrent, readGuid, readOrder } from './boot-order.ts'
+import { checkBootVariables, readCurrent, readEntry, readGuid, readOrder } from './boot-order.ts'
+import { parseLoadOption } from './efi-load-option.ts'
 import { type EfiVariables, efiVariables } from './efi-variables.ts'
 import { readPiece } from './one-write.ts'
 
@@ -61,9 +62,18 @@ export async function checkNotStartedFrom(stage: string, folder?: string): Promi
     const hint = 'install the boot loader on the disk of this system, and boot from there'
     throw refused('this host booted from its ESP', hint)
   }
-  const [first] = await readOrder(variables)
-  if (await isOnStage(first)) {
-    const hint = 'put the entry of this system first: efibootmgr -o'
+  if (await isOnStage(await firstOf(variables))) {
+    const hint =
+      'osflash abort, where a replacement was begun; else efibootmgr -o, this system first'
     throw refused('the firmware starts it first', hint)
   }
+}
+
+/** What the firmware starts where nothing else is asked for: it passes over what is not active. */
+async function firstOf(variables: EfiVariables): Promise<number | undefined> {
+  for (const entry of await readOrder(variables)) {
+    const option = await readEntry(variables, entry)
+    if (option !== undefined && parseLoadOption(option)?.active !== false) return entry
+  }
+  return undefined
 }

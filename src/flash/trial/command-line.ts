@@ -31,6 +31,13 @@ export function withTrialWords(config: string): string | undefined {
   return lines === 0 ? undefined : text
 }
 
+/** What the agent has not restored: each grub.cfg with the words, and what it was before. */
+export async function trialWordsLeft(root: string): Promise<readonly string[]> {
+  const saved = CONFIGS.map((path) => `${path}${SAVED_SUFFIX}`)
+  const isLeft = await Promise.all(saved.map((path) => existsInside(root, path)))
+  return CONFIGS.filter((_, place) => isLeft[place])
+}
+
 /**
  * Adds the words to the grub.cfg of a mounted root; may be called again.
  * @returns what could not be done, for the operator

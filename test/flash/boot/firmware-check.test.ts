@@ -48,7 +48,15 @@ test('a stage that the firmware starts first is refused, whatever was started', 
     hints: [expect.stringContaining('efibootmgr -o')],
   })
   await checkNotStartedFrom(one.disk, one.folder)
-  await efiVariables(one.folder).remove('BootCurrent')
+  const variables = efiVariables(one.folder)
+  // One that is gone is passed over, and one that is not active.
+  await variables.write('BootOrder', Buffer.from([9, 0, 2, 0, 1, 0]))
+  await expect(checkNotStartedFrom(one.stage, one.folder)).rejects.toThrow('starts it first')
+  const option = Buffer.from((await variables.read('Boot0002')) ?? [])
+  await variables.write('Boot0002', Buffer.concat([Buffer.alloc(4), option.subarray(4)]))
+  await checkNotStartedFrom(one.stage, one.folder)
+  await variables.write('Boot0002', option)
+  await variables.remove('BootCurrent')
   await expect(checkNotStartedFrom(one.stage, one.folder)).rejects.toThrow('starts it first')
 })
 
