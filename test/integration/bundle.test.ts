@@ -29,6 +29,9 @@ const IMAGES = ['ok-zstd-ocb', 'ok-xz'] as const
 /** As the host's programs: not a file of the bundle. */
 const NAMES_ITS_ENVIRONMENT = '#!/bin/sh\nenv > /data/environment\nexit 1\n'
 
+/** The first bundle of a checkout takes a minute of both cores, and other tests want them too. */
+const MAKING_MS = 15 * 60_000
+
 let scratch: Scratch
 let root = ''
 const inRoot = (...parts: readonly string[]) => join(root, ...parts)
@@ -52,7 +55,7 @@ beforeAll(async () => {
   await symlink('../../opt/osflash/bin/osflash', inRoot('usr/bin/osflash'))
   for (const name of KEYS) await copyFile(vectorKey(name), inRoot('data', name))
   for (const name of IMAGES) await copyFile(vectorPath(name), inRoot('data', `${name}.osimg`))
-})
+}, MAKING_MS)
 afterAll(() => scratch?.[Symbol.asyncDispose]())
 
 const ENTER = `
