@@ -9,7 +9,7 @@ import { basename, join } from 'node:path'
 import { cached, digestOf } from './cache.ts'
 import { firstDisk } from './first-os.ts'
 import { Host, type HostOptions, MACHINE_FILES } from './host.ts'
-import { bundle } from './images.ts'
+import { bundle, image, imageFileName } from './images.ts'
 import { commandLine, type Options } from './operator.ts'
 import { type Began, beginWith, bootFirstOs } from './takeover.ts'
 
@@ -22,11 +22,12 @@ export interface Armed {
 /** The folder that `HostOptions.from` takes. */
 export async function armedMachine({ firmware, options = {} }: Armed): Promise<string> {
   const name = `armed-${firmware}-${digestOf(JSON.stringify(options)).slice(0, 4)}`
-  await using began = await beginWith({ name, firmware })
-  const images = Object.values(began.images).map((address) => basename(String(address)))
-  const made = [...images, await firstDisk(), JSON.stringify(options)]
+  const images = [await image('rescue'), await image('target-debian-13')].map(imageFileName)
+  const made = [...images, basename(await firstDisk()), JSON.stringify(options)]
   const key = digestOf(await readFile(bundle), ...made)
   return await cached({ name, extension: 'd', key }, async (folder) => {
+    // Not before: another process may be at work in the folder of that name.
+    await using began = await beginWith({ name, firmware })
     await bootFirstOs(began)
     await armHost(began, options)
     await began.host.powerOff()
