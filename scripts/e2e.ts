@@ -34,9 +34,8 @@ const unknown = names.filter((name) => filesOf(name).length === 0)
 if (unknown.length > 0) {
   throw new Error(`no scenario ${unknown.join(', ')}; there are ${known.toSorted().join(', ')}`)
 }
-const files = (names.length > 0 ? names : known)
-  .flatMap(filesOf)
-  .map((name) => `test/e2e/${name}${ENDING}`)
+const chosen = names.length > 0 ? new Set(names.flatMap(filesOf)) : known
+const files = [...chosen].map((name) => `test/e2e/${name}${ENDING}`)
 // By vitest.config.ts two files at once, at most.
 const atOnce = Math.max(1, Math.floor(availableParallelism() / Math.min(2, files.length)))
 const env = { OSFLASH_MACHINES: String(atOnce) }

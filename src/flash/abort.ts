@@ -30,7 +30,7 @@ import { readPiece } from './boot/one-write.ts'
 import { removeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
-import { type Journal, openJournal } from './journal.ts'
+import { type Journal, openReadableJournal } from './journal.ts'
 import type { Notify } from './notify.ts'
 import { FIRST_OS, STORE, STORE_MOUNT, stageCheckpoint } from './places.ts'
 import type { DiskIdentity, FlashPlan } from './plan/plan.ts'
@@ -180,10 +180,7 @@ interface Undone {
 
 async function undo(store: string, options: AbortOptions, digest?: string): Promise<Undone> {
   const { makeBoot, notifier, root = '/' } = options
-  const journal = await openJournal(store, { system: 'first-os' }).catch((error: unknown) => {
-    if (error instanceof OsflashError && error.code === 'format') return undefined
-    throw error
-  })
+  const journal = await openReadableJournal(store, { system: 'first-os' })
   const state = journal?.current?.state
   if (state !== undefined && !(await isAbortable(store, state))) {
     throw tooLate(`the state is ${state}`)
@@ -205,27 +202,27 @@ async function undo(store: string, options: AbortOptions, digest?: string): Prom
   }
   const mayBeGuarded = state === undefined || !NEVER_GUARDED.includes(state)
   if (plan !== undefined && mayBeGuarded) await refuseGuarded(plan, options)
-  const left = await emptyStore(store, journal).catch((error: unknown) => {
-    // Without a plan nobody knows what to overwrite instead.
-    if (plan === undefined || !isDiskFailure(error)) throw error
-    return messageOf(error)
-  })
+  const failed = await emptyStore(store, journal)
+  // Without a plan nobody knows what to overwrite instead.
+  if (failed !== undefined && plan === undefined) throw failed
   const record = journal?.current
   if (plan !== undefined && record?.state === 'aborted') await notifier?.(plan)(record)
-  return { plan, left }
+  return { plan, left: failed === undefined ? undefined : messageOf(failed) }
 }
 
 /**
  * What the store holds of the run goes; the rest is tried after a failure of the disk as well.
- * @throws what failed first
+ * @returns what the disk failed at first
  */
-async function emptyStore(store: string, journal: Journal | undefined): Promise<undefined> {
+async function emptyStore(store: string, journal: Journal | undefined): Promise<unknown> {
   const remove = (name: string) => removeFileSafely(join(store, name))
   const state = journal?.current?.state
   const failed: unknown[] = []
   const tried = (step: Promise<unknown>) =>
     step.catch((error: unknown) => {
-      if (!isDiskFailure(error)) throw error
+      // That somebody else is at work is another matter.
+      const isDisk = error instanceof OsflashError && ['io', 'readback'].includes(error.code)
+      if (!isDisk) throw error
       failed.push(error)
     })
   await tried(eraseSecrets(store))
@@ -236,12 +233,8 @@ async function emptyStore(store: string, journal: Journal | undefined): Promise<
     await tried(journal.write({ state: 'aborted' }))
   }
   await tried(remove(STORE.armBackup))
-  if (failed.length > 0) throw failed[0]
+  return failed[0]
 }
-
-/** Not that somebody else is at work. */
-const isDiskFailure = (error: unknown): boolean =>
-  error instanceof OsflashError && (error.code === 'io' || error.code === 'readback')
 
 /**
  * Also where firmware lost the rescue behind the guard, or a way back ended without its last word:

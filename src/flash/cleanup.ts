@@ -21,7 +21,7 @@ import { makeBlankAfter } from './blank-stage.ts'
 import { removeFileSafely, writeFileSafely } from './durable-file.ts'
 import { eraseSecrets } from './erase.ts'
 import { resolveDisk } from './host/disks.ts'
-import { openJournal } from './journal.ts'
+import { openReadableJournal } from './journal.ts'
 import { STORE_LABEL, STORE_MOUNT, TARGET } from './places.ts'
 import type { FlashPlan } from './plan/plan.ts'
 import { isConfirmedTarget } from './plan/run-state.ts'
@@ -126,13 +126,7 @@ async function byHand(error: unknown, found: FoundStore, root: string): Promise<
 
 /** Without a journal the target says itself whether it is confirmed, and pins the plan. */
 async function confirmedPlan(store: Store, found: FoundStore, root: string): Promise<FlashPlan> {
-  const current = await openJournal(store.path, { system: 'target' }).then(
-    (journal) => journal.current,
-    (error: unknown) => {
-      if (error instanceof OsflashError && error.code === 'format') return undefined
-      throw error
-    },
-  )
+  const current = (await openReadableJournal(store.path, { system: 'target' }))?.current
   if (current?.state === 'confirmed') return readPlan(store.path)
   const { planDigest } = found
   const isLost = current === undefined && planDigest !== undefined

@@ -75,6 +75,20 @@ export async function openJournal(folder: string, writer: JournalWriter): Promis
 }
 
 /**
+ * As `openJournal`, for those who go on without one.
+ * @returns undefined when neither slot can be read
+ * @throws OsflashError `io`
+ */
+export const openReadableJournal = (
+  folder: string,
+  writer: JournalWriter,
+): Promise<Journal | undefined> =>
+  openJournal(folder, writer).catch((error: unknown) => {
+    if (error instanceof OsflashError && error.code === 'format') return undefined
+    throw error
+  })
+
+/**
  * Makes both slots and writes the first record; what lay there is replaced.
  * @param first its sequence, since and bootId are made here
  * @throws OsflashError `io`, `readback`

@@ -31,7 +31,7 @@ export function withTrialWords(config: string): string | undefined {
   return lines === 0 ? undefined : text
 }
 
-/** What the agent has not restored: each grub.cfg with the words, and what it was before. */
+/** Each grub.cfg that the agent has not restored: what it was before still lies beside it. */
 export async function trialWordsLeft(root: string): Promise<readonly string[]> {
   const saved = CONFIGS.map((path) => `${path}${SAVED_SUFFIX}`)
   const isLeft = await Promise.all(saved.map((path) => existsInside(root, path)))
