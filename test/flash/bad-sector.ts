@@ -12,7 +12,7 @@ export async function breakSector({ file, device }: HostFixture, offset: number)
   const full = join(dirname(file), 'full')
   const copy = join(full, 'stage')
   await mkdir(full)
-  await run(['losetup', '--detach', device])
+  await run(['blockdev', '--flushbufs', device])
   await run(['mount', '-t', 'tmpfs', '-o', 'size=32m', 'none', full])
   onTestFinished(async () => {
     // The loop device, which goes later, holds them.
@@ -24,5 +24,6 @@ export async function breakSector({ file, device }: HostFixture, offset: number)
   await run(fill, { statuses: [1] })
   // The loop device tells the name of its file, by which the plan knows it.
   await run(['mount', '--bind', copy, file])
-  await run(['losetup', device, file])
+  // At once: another test takes the first device that is free.
+  await run(['sh', '-c', 'losetup --detach "$0" && losetup "$0" "$1"', device, file])
 }
