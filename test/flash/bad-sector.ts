@@ -1,29 +1,38 @@
-/** A stage that takes no write at one place: its file has a hole there, and no room to fill it. */
-import { mkdir } from 'node:fs/promises'
+/**
+ * A stage that takes no write at one place: its file has a hole there, and no room to fill it.
+ *
+ * The file lies in memory of limited size from the start: a loop device whose file is exchanged
+ * is free for a moment, and another test takes it.
+ */
+import { mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { run } from '../../src/system/run.ts'
-import type { HostFixture } from './host-fixture.ts'
 
 const PAGE_BYTES = 4_096
 
-/** @param offset on the stage, bytes; a multiple of a page */
-export async function breakSector({ file, device }: HostFixture, offset: number): Promise<void> {
-  const full = join(dirname(file), 'full')
-  const copy = join(full, 'stage')
-  await mkdir(full)
-  await run(['blockdev', '--flushbufs', device])
-  await run(['mount', '-t', 'tmpfs', '-o', 'size=32m', 'none', full])
+/** A folder with room for a disk of `bytes` and little else, as `breakSector` needs it. */
+export async function tightFolder(path: string, bytes: number): Promise<string> {
+  await mkdir(path)
+  await run(['mount', '-t', 'tmpfs', '-o', `size=${bytes + 64 * PAGE_BYTES}`, 'none', path])
   onTestFinished(async () => {
-    // The loop device, which goes later, holds them.
-    await run(['umount', '--lazy', file, full])
+    await run(['umount', '--lazy', path])
   })
-  await run(['cp', '--sparse=never', file, copy])
-  await run(['fallocate', '--punch-hole', '-o', `${offset}`, '-l', `${PAGE_BYTES}`, copy])
-  const fill = ['dd', 'if=/dev/zero', `of=${join(full, 'rest')}`, `bs=${PAGE_BYTES}`] as const
-  await run(fill, { statuses: [1] })
-  // The loop device tells the name of its file, by which the plan knows it.
-  await run(['mount', '--bind', copy, file])
-  // At once: another test takes the first device that is free.
-  await run(['sh', '-c', 'losetup --detach "$0" && losetup "$0" "$1"', device, file])
+  return path
+}
+
+interface Stage {
+  readonly device: string
+  /** In a `tightFolder`. */
+  readonly file: string
+}
+
+/** @param offset on the stage, bytes; a multiple of a page */
+export async function breakSector({ file, device }: Stage, offset: number): Promise<void> {
+  await run(['blockdev', '--flushbufs', device])
+  // A file system that was made on it may have given room back.
+  await run(['fallocate', '-l', `${(await stat(file)).size}`, file])
+  await run(['fallocate', '--punch-hole', '-o', `${offset}`, '-l', `${PAGE_BYTES}`, file])
+  const rest = join(dirname(file), 'rest')
+  await run(['dd', 'if=/dev/zero', `of=${rest}`, `bs=${PAGE_BYTES}`], { statuses: [1] })
 }

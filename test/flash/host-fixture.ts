@@ -16,6 +16,7 @@ import { settingsText } from '../../src/flash/trial/settings.ts'
 import { run } from '../../src/system/run.ts'
 import { makeScratch } from '../../src/system/scratch.ts'
 import { MIB } from '../../src/units.ts'
+import { tightFolder } from './bad-sector.ts'
 import { flashPlan } from './flash-plan.ts'
 
 export const isRoot = process.getuid?.() === 0
@@ -55,11 +56,15 @@ export interface FixtureOptions {
   readonly state?: JournalRecord['state']
   readonly bootId?: string
   readonly plan?: Partial<FlashPlan>
+  /** The stage lies where `breakSector` can break it. */
+  readonly isBreakable?: boolean
 }
 
 export async function hostFixture(options: FixtureOptions): Promise<HostFixture> {
   const folder = await scratchFolder()
-  const file = join(folder, 'stage')
+  const full = join(folder, 'full')
+  const isBreakable = options.isBreakable ?? false
+  const file = join(isBreakable ? await tightFolder(full, DISK_BYTES) : folder, 'stage')
   await writeFile(file, Buffer.alloc(DISK_BYTES, 'stage'))
   await truncate(file, DISK_BYTES)
   const device = await loopDevice(file)

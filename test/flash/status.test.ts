@@ -230,7 +230,15 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
 
   test('a rescue whose store does not mount holds', async () => {
     const host = await hostFixture({ system: 'rescue', state: 'flashing' })
-    await run(['dd', 'if=/dev/urandom', `of=${host.device}`, 'bs=4096', 'seek=1', 'count=600'])
+    await run([
+      'dd',
+      'if=/dev/urandom',
+      `of=${host.device}`,
+      'bs=4096',
+      'seek=1',
+      'count=600',
+      'conv=fsync',
+    ])
     const status = await statusOf(host)
     expect(status).toMatchObject({ ...lost, error: expect.stringMatching(/^mounting /) })
     expect(status.next).toEqual(nextSteps({ state: 'held', system: 'rescue', lacks: 'store' }))

@@ -126,7 +126,15 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
       expect(error).toMatchObject({ code: 'process', message: expect.stringMatching(/^mounting/) })
       expect(isStoreLost(error)).toBe(false)
     }
-    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    await run([
+      'dd',
+      'if=/dev/urandom',
+      `of=${device}`,
+      'bs=4096',
+      'seek=1',
+      'count=600',
+      'conv=fsync',
+    ])
     expect(isStoreLost(await errorOf())).toBe(true)
   })
 
@@ -266,7 +274,15 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
   test('a damaged file system is not mounted, and nothing is left', async () => {
     const { uuid, at, device } = await madeStore()
     // The first inode table and the descriptors; the superblock stays.
-    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    await run([
+      'dd',
+      'if=/dev/urandom',
+      `of=${device}`,
+      'bs=4096',
+      'seek=1',
+      'count=600',
+      'conv=fsync',
+    ])
     await expect(mountStore({ uuid, at })).rejects.toMatchObject({ code: 'process' })
     expect(await mountsAt(at)).toEqual([])
   })

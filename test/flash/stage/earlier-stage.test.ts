@@ -86,7 +86,15 @@ describe.skipIf(!isRoot)('a disk that is taken as the stage (as root)', () => {
 
   test('loses the rescue too when its store cannot be mounted', async () => {
     const { identity, file, folder, storeDevice } = await usedStage()
-    await run(['dd', 'if=/dev/zero', `of=${storeDevice}`, 'bs=1k', 'seek=2', 'count=64'])
+    await run([
+      'dd',
+      'if=/dev/zero',
+      `of=${storeDevice}`,
+      'bs=1k',
+      'seek=2',
+      'count=64',
+      'conv=fsync',
+    ])
     await clearEarlierStage(identity, randomUUID(), join(folder, 'at'))
     expect(await onDisk(file)).not.toContain(KEY)
   })
