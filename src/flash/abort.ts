@@ -60,7 +60,7 @@ export interface AbortOptions {
   readonly makeBoot: (plan: FlashPlan) => Promise<Pick<FirstOsBoot, 'disarm'>>
   /** Whether the host would start the stage; then the stage must not become blank. */
   readonly startsByStage: (plan: FlashPlan) => Promise<boolean>
-  /** The operator says that the stage disk is gone for good: it is not made blank. */
+  /** The operator says that the stage disk is gone for good: what it does not take is told. */
   readonly stageLost?: boolean
   /** Told when the journal says `aborted`. */
   readonly notifier?: (plan: FlashPlan) => Notify
@@ -130,9 +130,10 @@ async function isStageLost(stage: DiskIdentity, isSaid: boolean): Promise<boolea
 
 /** One that is there takes what it can: its first sector may be all that fails. */
 const blankIfThere: typeof makeBlankAfter = (erased, plan) =>
-  makeBlankAfter({ ...erased, emit: undefined }, plan).catch((error: unknown) => {
+  makeBlankAfter({ ...erased, isFailing: true }, plan).catch((error: unknown) => {
     const text = `${messageOf(error)}; the host's keys on the lost stage nobody erased`
     erased.emit?.({ event: 'note', text })
+    return false
   })
 
 /** Not there, or there and not to be read. */

@@ -2,10 +2,12 @@
  * The stage disk blank again: nothing on it starts, and no secret of the host is left in a rescue.
  *
  * 1. The disk is found again by what it is.
- * 2. The whole rescue and the start of the store are overwritten first (the rescue has the host's
- *    keys), and last both ends of the disk: a cut before that is begun again by what the first OS
- *    knows. Where the disk takes no zeros in between, that is told, and keeps nobody from the ends.
- * 3. The kernel forgets the partitions.
+ * 2. In four steps, each flushed before the next: all before the store (the rescue has the host's
+ *    keys), the start of the store, the end of the disk, its beginning. So a store that can be
+ *    found says for as long as needed that there is something to undo.
+ * 3. Where the disk takes no zeros, that is told, and keeps nobody from the beginning: without it
+ *    nothing starts. A stage that is to be taken again must take them all.
+ * 4. The kernel forgets the partitions.
  *
  * Not promised: that the packed target in the middle of the store is overwritten; it is encrypted.
  * Secrets of the store are erased before (erase.ts), or all of it goes (`makeBlankAfter`).
@@ -32,68 +34,106 @@ export interface Erased {
   /** Why secrets of the store could not be erased. */
   readonly left: string | undefined
   readonly emit: Emit | undefined
+  /** Known to fail: it is tried in pieces at once, so that it cannot fail for longer than that. */
+  readonly isFailing?: boolean
+}
+
+interface Manner {
+  /** All of the store goes, not its start alone. */
+  readonly isWhole: boolean
+  readonly isFailing: boolean
+  /** Throws before the beginning of the disk, by which the stage is known again. */
+  readonly isStrict: boolean
 }
 
 /**
  * Makes the stage blank; with all of the store where its secrets could not be erased, as far as
  * the disk takes it. May be called again.
+ * @returns false when secrets may be left, which is told as well
  * @throws OsflashError `refused` when the disk is in use or gone; `io` when it may still start
  */
-export async function makeBlankAfter({ left, emit }: Erased, plan: Stage): Promise<void> {
-  const { store } = plan
-  if (left !== undefined) {
-    emit?.({ event: 'note', text: `${left}; all of the store is overwritten instead` })
-  }
-  const failed = await blank(plan, store.offset + (left === undefined ? 0 : store.bytes))
-  if (failed === undefined) return
+export async function makeBlankAfter(erased: Erased, plan: Stage): Promise<boolean> {
+  const { left, emit, isFailing = false } = erased
+  const path = await resolveDisk(plan.stage, { tableId: 'ignore' })
+  const isWhole = left !== undefined
+  if (isWhole) emit?.({ event: 'note', text: `${left}; all of the store is overwritten instead` })
+  const failed = await blank(path, plan, { isWhole, isFailing, isStrict: false })
+  if (failed === undefined) return true
   const text = `${messageOf(failed)}; the stage starts nothing, but secrets may be left on it`
   emit?.({ event: 'note', text })
-}
-
-/** May be called again. @throws OsflashError `refused` when the disk is in use or gone, `io` */
-export async function makeBlank(plan: Stage): Promise<void> {
-  const failed = await blank(plan, plan.store.offset)
-  if (failed !== undefined) throw failed
+  return false
 }
 
 /**
- * @param end all before this is overwritten, bytes from the start of the disk
- * @returns why something between the ends is not overwritten, of which nothing starts
+ * Before the stage is taken again: it is known by its partitions until all before them is
+ * overwritten. May be called again.
+ * @throws OsflashError `refused` when the disk is in use or gone, `io`
  */
-async function blank({ stage }: Stage, end: number): Promise<unknown> {
-  const path = await resolveDisk(stage, { tableId: 'ignore' })
-  const failed = await overwrite(path, end)
+export async function makeBlank(plan: Stage): Promise<void> {
+  const path = await resolveDisk(plan.stage, { tableId: 'ignore' })
+  await blank(path, plan, { isWhole: false, isFailing: false, isStrict: true })
+}
+
+/**
+ * What is overwritten, in this order; the last step alone must not fail.
+ * @param bytes of the disk
+ * @param isWhole all of the store, not its start alone
+ */
+export function blankSteps(
+  { offset, bytes: storeBytes }: Stage['store'],
+  bytes: number,
+  isWhole: boolean,
+): readonly DiskRange[] {
+  const end = offset + (isWhole ? storeBytes : 0) + END_BYTES
+  const marks = [MIB, offset, end].map((mark) => Math.min(mark, bytes)) as [number, number, number]
+  const [first, store, inner] = marks
+  const last = Math.max(first, bytes - END_BYTES)
+  return [
+    { offset: first, length: Math.max(0, store - first) },
+    { offset: store, length: inner - store },
+    { offset: last, length: bytes - last },
+    { offset: 0, length: first },
+  ]
+}
+
+/** @returns why something but the beginning is not overwritten, of which nothing starts */
+async function blank(path: string, { store }: Stage, manner: Manner): Promise<unknown> {
+  const failed = await overwrite(path, store, manner)
   // Where there is no partx, the next start of the host forgets them.
   await run(['partx', '--delete', path], { statuses: [0, 1] }).catch(() => undefined)
   return failed
 }
 
-async function overwrite(path: string, end: number): Promise<unknown> {
+async function overwrite(path: string, store: Stage['store'], manner: Manner): Promise<unknown> {
   const options = { path, leastBytes: 0, overwrite: true, resume: false }
   await using target = await openTarget(options, await lookAtTarget(options), false)
-  const endOf = (offset: number): number => Math.min(target.bytes, offset)
-  const first = endOf(MIB)
-  const last = Math.max(first, target.bytes - END_BYTES)
-  const inner = endOf(end + END_BYTES)
-  const failed = await zeroAround(target, { offset: first, length: inner - first })
-  await target.zeroAll([
-    { offset: last, length: target.bytes - last },
-    { offset: 0, length: first },
-  ])
+  const steps = blankSteps(store, target.bytes, manner.isWhole)
+  const failed: unknown[] = []
+  const zeroing: Zeroing = { target, failed, isFailing: manner.isFailing }
+  for (const range of steps.slice(0, -1)) await zeroAround(zeroing, range)
+  if (manner.isStrict && failed.length > 0) throw failed[0]
+  await target.zeroAll(steps.slice(-1))
   await target.sync()
   return failed[0]
 }
 
-/** Zeros, but where the disk takes none: around a bad sector in pieces. @returns what failed */
-async function zeroAround(target: Target, { offset, length }: DiskRange): Promise<unknown[]> {
-  const failed: unknown[] = []
+interface Zeroing {
+  readonly target: Target
+  /** What failed is added. */
+  readonly failed: unknown[]
+  readonly isFailing: boolean
+}
+
+/** Zeros, but where the disk takes none: around a bad sector in pieces. */
+async function zeroAround(zeroing: Zeroing, { offset, length }: DiskRange): Promise<void> {
+  const { target, failed, isFailing } = zeroing
   const note = (error: unknown) => void failed.push(error)
-  await target.zero(offset, length).catch(async () => {
+  const inPieces = async () => {
     for (let at = offset; at < offset + length; at += PIECE_BYTES) {
-      if (failed.length === FAILURES_MAX) return
+      if (failed.length >= FAILURES_MAX) return
       await target.zero(at, Math.min(PIECE_BYTES, offset + length - at)).catch(note)
     }
-  })
+  }
+  await (isFailing ? inPieces() : target.zero(offset, length).catch(inPieces))
   await target.sync().catch(note)
-  return failed
 }

@@ -50,21 +50,27 @@ export interface CleanupOptions {
   readonly root?: string
 }
 
+export interface CleanedStage {
+  /** Where it is. */
+  readonly disk: string
+  /** False when it starts nothing, but did not take all zeros: secrets may be left on it. */
+  readonly isBlank: boolean
+}
+
 /**
  * Makes the stage blank. May be called again after an interruption.
- * @returns where the disk is
  * @throws OsflashError `refused` unless this is a confirmed target, or when the disk is in use
  */
-export async function cleanUp(options: CleanupOptions): Promise<string> {
+export async function cleanUp(options: CleanupOptions): Promise<CleanedStage> {
   const { root = '/' } = options
   const found = await findStore(root)
   if (found?.system !== 'target') throw refused('this is not a replaced system')
   const at = join(root, STORE_MOUNT)
   const { plan, disk, left } = await eraseStore(options, found, at)
   await unmountLeft(at)
-  await makeBlankAfter({ left, emit: options.emit }, plan)
+  const isBlank = await makeBlankAfter({ left, emit: options.emit }, plan)
   await endTrial(options)
-  return disk
+  return { disk, isBlank }
 }
 
 /** Also of an agent that could not do it, and is still at work. */
@@ -72,13 +78,13 @@ async function endTrial({ root = '/', emit }: CleanupOptions): Promise<void> {
   // It ends by itself when it sees this, before it could miss its mark.
   await mkdir(join(root, RUN_FOLDER), { recursive: true })
   await writeFileSafely(join(root, RUN_FOLDER, 'confirmed'), '', 0o644)
+  const { program, confirm, agent, unit, sector0, settings } = TARGET
+  const ours = [UNIT_LINK, TRIAL_WATCHDOG, unit, agent, confirm, sector0, MARK, program, settings]
+  for (const path of ours) await removeFileSafely(join(root, path))
   for (const config of await trialWordsLeft(root)) {
     const text = `${config} is as on trial: update-grub, or mv ${config}${SAVED_SUFFIX} ${config}`
     emit?.({ event: 'note', text })
   }
-  const { program, confirm, agent, unit, sector0, settings } = TARGET
-  const ours = [UNIT_LINK, TRIAL_WATCHDOG, unit, agent, confirm, sector0, MARK, program, settings]
-  for (const path of ours) await removeFileSafely(join(root, path))
 }
 
 interface ErasedStore {

@@ -20,9 +20,9 @@ const SECRET = "the host's key".repeat(1_000)
 const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0)
 
 /** The store begins at byte 0 here; the plan says where the rescue would end. */
-async function armed() {
+async function armed(isBreakable = false) {
   const plan = { store: { offset: 8 * MIB, bytes: 12 * MIB } }
-  const host = await hostFixture({ system: 'first-os', state: 'armed', plan })
+  const host = await hostFixture({ system: 'first-os', state: 'armed', plan, isBreakable })
   await host.inStore(async (path) => {
     await mkdir(join(path, STORE.carry))
     for (const name of ['key', 'shadow']) {
@@ -90,7 +90,7 @@ describe.skipIf(!isRoot)('abort with a stage disk that fails (as root)', () => {
   })
 
   test('a bad sector in the rescue keeps no end', async () => {
-    const { host, notes, abort } = await armed()
+    const { host, notes, abort } = await armed(true)
     await breakSector(host, 6 * MIB)
     expect(await abort()).toBe(true)
     expect(notes).toEqual([
@@ -119,7 +119,7 @@ describe.skipIf(!isRoot)('abort with a stage disk that fails (as root)', () => {
   })
 
   test('a store that does not mount, with a bad sector: the stage starts nothing', async () => {
-    const { host, notes, abort } = await armed()
+    const { host, notes, abort } = await armed(true)
     await breakSector(host, BAD)
     await using file = await open(host.device, 'r+')
     await file.write(Buffer.alloc(4, 0xee), 0, 4, REVISION_OFFSET)

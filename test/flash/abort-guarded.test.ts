@@ -2,6 +2,7 @@
 import { readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { ProgressEvent } from '../../src/events.ts'
 import { type AbortOptions, abortRun } from '../../src/flash/abort.ts'
 import type { ArmBackup } from '../../src/flash/boot/method.ts'
 import { FIRST_OS, STORE } from '../../src/flash/places.ts'
@@ -106,7 +107,11 @@ describe.skipIf(!isRoot)('what no longer leads to the stage is undone (as root)'
       hints: expect.arrayContaining([expect.stringContaining('--stage-lost')]),
     })
     expect((await stat(join(host.root, FIRST_OS.run))).isFile()).toBe(true)
-    expect(await abort(no, { stageLost: true })).toBe(true)
+    const notes: string[] = []
+    const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
+    expect(await abort(no, { stageLost: true, emit })).toBe(true)
+    // It takes writes, as a disk does with sectors that it can put elsewhere.
+    expect(notes).toEqual([expect.stringMatching(/all of the store is overwritten instead$/)])
     expect(disarmed).toEqual([SAVED])
     await expect(stat(join(host.root, FIRST_OS.run))).rejects.toMatchObject({ code: 'ENOENT' })
   })

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
-import { makeBlankAfter } from '../../src/flash/blank-stage.ts'
+import { blankSteps, makeBlank, makeBlankAfter } from '../../src/flash/blank-stage.ts'
 import { MIB } from '../../src/units.ts'
 import { breakSector } from './bad-sector.ts'
 import { hostFixture, isRoot } from './host-fixture.ts'
@@ -13,17 +13,36 @@ const BAD = 14 * MIB
 const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0)
 
 async function stage() {
-  const host = await hostFixture({ system: 'target', plan })
+  const host = await hostFixture({ system: 'target', plan, isBreakable: true })
   const notes: string[] = []
   const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
-  const blankAfter = (left: string | undefined) => makeBlankAfter({ left, emit }, host.plan)
+  const blankAfter = (left: string | undefined, isFailing = false) =>
+    makeBlankAfter({ left, emit, isFailing }, host.plan)
   return { host, notes, blankAfter }
 }
+
+test('what lies before the store is overwritten before any of the store', () => {
+  const [rescue, store, tail, head] = blankSteps(plan.store, 24 * MIB, true)
+  expect(rescue).toEqual({ offset: MIB, length: 7 * MIB })
+  expect(store).toEqual({ offset: 8 * MIB, length: 16 * MIB })
+  expect(tail).toEqual({ offset: 20 * MIB, length: 4 * MIB })
+  expect(head).toEqual({ offset: 0, length: MIB })
+  expect(blankSteps(plan.store, 24 * MIB, false)[1]).toEqual({ offset: 8 * MIB, length: 4 * MIB })
+})
+
+test('a disk that is smaller than its plan is overwritten to its end, and no further', () => {
+  expect(blankSteps(plan.store, 4 * MIB, true)).toEqual([
+    { offset: MIB, length: 3 * MIB },
+    { offset: 4 * MIB, length: 0 },
+    { offset: MIB, length: 3 * MIB },
+    { offset: 0, length: MIB },
+  ])
+})
 
 describe.skipIf(!isRoot)('a stage becomes blank (as root)', () => {
   test('but for the middle of its store, where the secrets were erased', async () => {
     const { host, notes, blankAfter } = await stage()
-    await blankAfter(undefined)
+    expect(await blankAfter(undefined)).toBe(true)
     const bytes = await readFile(host.file)
     expect(isZero(bytes.subarray(0, 12 * MIB))).toBe(true)
     expect(isZero(bytes.subarray(12 * MIB, 20 * MIB))).toBe(false)
@@ -41,12 +60,48 @@ describe.skipIf(!isRoot)('a stage becomes blank (as root)', () => {
   test('as far as the disk takes it', async () => {
     const { host, notes, blankAfter } = await stage()
     await breakSector(host, BAD)
-    await blankAfter('why')
+    expect(await blankAfter('why')).toBe(false)
     const bytes = await readFile(host.file)
     expect(isZero(bytes.subarray(0, 12 * MIB))).toBe(true)
     expect(isZero(bytes.subarray(20 * MIB))).toBe(true)
     // What lies behind the bad sector as well.
     expect(isZero(bytes.subarray(15 * MIB))).toBe(true)
     expect(notes.at(-1)).toMatch(/^writing .*nothing, but secrets may be left on it$/)
+  })
+
+  test.each([
+    ['in its rescue', 6],
+    ['at its end', 22],
+  ])('a bad sector %s keeps the beginning from nothing', async (_, at) => {
+    const { host, notes, blankAfter } = await stage()
+    await breakSector(host, at * MIB)
+    expect(await blankAfter(undefined)).toBe(false)
+    const bytes = await readFile(host.file)
+    for (const [from, to] of [
+      [0, 6],
+      [7, 12],
+      [20, 22],
+      [23, 24],
+    ] as const) {
+      expect(isZero(bytes.subarray(from * MIB, to * MIB))).toBe(true)
+    }
+    expect(notes).toEqual([expect.stringMatching(/^writing .*secrets may be left on it$/)])
+  })
+
+  test('known to fail, it is tried in pieces', async () => {
+    const { host, notes, blankAfter } = await stage()
+    await breakSector(host, BAD)
+    expect(await blankAfter('why', true)).toBe(false)
+    const bytes = await readFile(host.file)
+    expect(isZero(bytes.subarray(0, BAD))).toBe(true)
+    expect(isZero(bytes.subarray(BAD + MIB))).toBe(true)
+    expect(notes).toHaveLength(2)
+  })
+
+  test('one that is to be taken again keeps its beginning until all else is zero', async () => {
+    const { host } = await stage()
+    await breakSector(host, 6 * MIB)
+    await expect(makeBlank(host.plan)).rejects.toMatchObject({ code: 'io' })
+    expect(isZero((await readFile(host.file)).subarray(0, MIB))).toBe(false)
   })
 })

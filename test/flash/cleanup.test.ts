@@ -6,10 +6,11 @@ import { cleanUp } from '../../src/flash/cleanup.ts'
 import { STORE, STORE_MOUNT, TARGET } from '../../src/flash/places.ts'
 import { planBytes } from '../../src/flash/plan/plan.ts'
 import { mountStore } from '../../src/flash/store.ts'
-import { SAVED_SUFFIX } from '../../src/flash/trial/command-line.ts'
+import { SAVED_SUFFIX, TRIAL_WORDS } from '../../src/flash/trial/command-line.ts'
 import { MARK, RUN_FOLDER, TRIAL_WATCHDOG, UNIT_LINK } from '../../src/flash/trial/trial-places.ts'
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
+import { breakSector } from './bad-sector.ts'
 import {
   type FixtureOptions,
   type HostFixture,
@@ -34,6 +35,10 @@ async function confirmedHost(options: Partial<FixtureOptions> = {}): Promise<Hos
   return host
 }
 
+/** Flushed: the file of a loop device would else change behind whoever compares it. */
+const breakStore = (device: string) =>
+  run(['sh', '-c', 'dd if=/dev/urandom bs=4096 seek=1 count=600 conv=fsync of="$0"', device])
+
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(
     () => true,
@@ -54,13 +59,13 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     // Far from what the kernel would have cached of the store.
     await writeAt(host.file, 5 * MIB, "the host's key")
     const steps: string[] = []
-    const disk = await cleanUp({
+    const cleaned = await cleanUp({
       root: host.root,
       agree: async (_plan, path) => void steps.push(`agree ${path}`),
       removeEntry: async () => void steps.push('entry'),
       startsByStage,
     })
-    expect(disk).toBe(host.device)
+    expect(cleaned).toEqual({ disk: host.device, isBlank: true })
     expect(steps).toEqual([`agree ${host.device}`, 'entry'])
     const bytes = await readFile(host.file)
     expect(bytes.subarray(0, 12 * MIB).every((byte) => byte === 0)).toBe(true)
@@ -74,9 +79,9 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     const { root } = await confirmedHost()
     await linkUnit(root)
     const config = '/boot/grub/grub.cfg'
-    for (const path of [MARK, TRIAL_WATCHDOG, `${config}${SAVED_SUFFIX}`]) {
+    for (const path of [MARK, TRIAL_WATCHDOG, config, `${config}${SAVED_SUFFIX}`]) {
       await mkdir(dirname(join(root, path)), { recursive: true })
-      await writeFile(join(root, path), '')
+      await writeFile(join(root, path), path === config ? `linux /vmlinuz ${TRIAL_WORDS}` : '')
     }
     const notes: string[] = []
     const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
@@ -123,6 +128,17 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     expect(notes).toEqual([expect.stringMatching(/^erasing .*all of the store is overwritten/)])
     const bytes = await readFile(host.file)
     expect(bytes.subarray(0, 20 * MIB).every((byte) => byte === 0)).toBe(true)
+    expect(await exists(join(host.root, TARGET.settings))).toBe(false)
+  })
+
+  test('what the disk does not take is told, and is no blank disk', async () => {
+    const host = await confirmedHost({ isBreakable: true })
+    await breakSector(host, 6 * MIB)
+    const notes: string[] = []
+    const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
+    const cleaned = await cleanUp({ root: host.root, agree, removeEntry, startsByStage, emit })
+    expect(cleaned).toEqual({ disk: host.device, isBlank: false })
+    expect(notes).toEqual([expect.stringMatching(/starts nothing, but secrets may be left on it$/)])
     expect(await exists(join(host.root, TARGET.settings))).toBe(false)
   })
 
@@ -176,7 +192,7 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
 
     test('the target knows that it is confirmed', async () => {
       const host = await torn()
-      expect(await clean(host)).toBe(host.device)
+      expect(await clean(host)).toMatchObject({ disk: host.device })
       expect((await readFile(host.file)).subarray(0, 12 * MIB).every((b) => b === 0)).toBe(true)
     })
 
@@ -185,12 +201,12 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
       await host.inStore(async (at) => {
         for (const name of STORE.journal) await rm(join(at, name))
       })
-      expect(await clean(host)).toBe(host.device)
+      expect(await clean(host)).toMatchObject({ disk: host.device })
     })
 
     test('and the plan, of which there is a copy', async () => {
       const host = await torn(STORE.plan)
-      expect(await clean(host)).toBe(host.device)
+      expect(await clean(host)).toMatchObject({ disk: host.device })
     })
 
     test('but not a plan of another run', async () => {
@@ -225,7 +241,7 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
 
   test('a store that does not mount says what is left to do, and nothing is touched', async () => {
     const { root, device, file } = await confirmedHost()
-    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    await breakStore(device)
     const before = await readFile(file)
     await expect(cleanUp({ root, agree, removeEntry, startsByStage })).rejects.toMatchObject({
       code: 'refused',
@@ -242,7 +258,7 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
   test('nor is a target on trial told to overwrite what it starts from', async () => {
     const { root, device } = await confirmedHost({ state: 'trial' })
     await linkUnit(root)
-    await run(['dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'seek=1', 'count=600'])
+    await breakStore(device)
     const error = await cleanUp({ root, agree, removeEntry, startsByStage }).catch((e) => e)
     expect(error.code).toBe('refused')
     expect(error.hints.at(-1)).toMatch(/^osflash-confirm first: /)
@@ -252,7 +268,9 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
   test('a store that an earlier run left mounted is no obstacle', async () => {
     const { root, uuid, device } = await confirmedHost()
     await mountStore({ uuid, at: join(root, STORE_MOUNT) })
-    expect(await cleanUp({ root, agree, removeEntry, startsByStage })).toBe(device)
+    expect(await cleanUp({ root, agree, removeEntry, startsByStage })).toMatchObject({
+      disk: device,
+    })
   })
 
   test('a stage that is mounted is refused', async () => {

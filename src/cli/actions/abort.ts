@@ -17,7 +17,7 @@ import { currentSystem } from '../../flash/systems.ts'
 import type { VerbContext } from '../verb.ts'
 
 export interface AbortVerbOptions {
-  /** Not waited for, and not made blank. */
+  /** Not waited for; overwritten where it is there and takes it. */
   readonly stageLost?: boolean
 }
 

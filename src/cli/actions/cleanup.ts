@@ -23,7 +23,7 @@ export interface CleanupVerbOptions {
 export async function cleanup(options: CleanupVerbOptions, context: VerbContext): Promise<void> {
   const { json, signal, stdout, emit } = context
   await using _lock = await holdReplacement()
-  const disk = await cleanUp({
+  const { disk, isBlank } = await cleanUp({
     removeEntry,
     startsByStage,
     emit,
@@ -34,7 +34,9 @@ export async function cleanup(options: CleanupVerbOptions, context: VerbContext)
       await askTyped({ question: `${lost} Type ${word} to go on: `, word, signal })
     },
   })
-  stdout.write(json ? `${JSON.stringify({ blank: disk })}\n` : `${disk} is blank\n`)
+  const said = isBlank ? 'is blank' : 'starts nothing any more, but secrets may be left on it'
+  const ended = isBlank ? { blank: disk } : { blank: null, disk, secretsMayBeLeft: true }
+  stdout.write(json ? `${JSON.stringify(ended)}\n` : `${disk} ${said}\n`)
 }
 
 async function removeEntry({ host, stage }: FlashPlan): Promise<void> {

@@ -4,7 +4,8 @@
  * 1. A disk with a store that is not this run's has such a stage; any other is left as it is.
  * 2. Secrets of the store go first, then all that lies before it: the rescue has the host's keys,
  *    and the new rescue may be smaller than the old one.
- * 3. A cut in between leaves a stage that is known again, or a blank start.
+ * 3. A cut in between leaves a stage that is known again, or a blank start. So does a disk that
+ *    does not take all zeros: as a stage it is refused each time.
  *
  * Not promised: files of a store that cannot be mounted any more.
  */

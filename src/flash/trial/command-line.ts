@@ -31,11 +31,16 @@ export function withTrialWords(config: string): string | undefined {
   return lines === 0 ? undefined : text
 }
 
-/** Each grub.cfg that the agent has not restored: what it was before still lies beside it. */
+/**
+ * Each grub.cfg that the agent has not restored: what it was before still lies beside it. One
+ * without our words was made anew since, and what lies beside it is of no use.
+ */
 export async function trialWordsLeft(root: string): Promise<readonly string[]> {
-  const saved = CONFIGS.map((path) => `${path}${SAVED_SUFFIX}`)
-  const isLeft = await Promise.all(saved.map((path) => existsInside(root, path)))
-  return CONFIGS.filter((_, place) => isLeft[place])
+  const isLeft = async (path: string): Promise<boolean> =>
+    (await existsInside(root, `${path}${SAVED_SUFFIX}`)) &&
+    ((await readInside(root, path))?.includes(TRIAL_WORDS) ?? false)
+  const left = await Promise.all(CONFIGS.map(isLeft))
+  return CONFIGS.filter((_, place) => left[place])
 }
 
 /**

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import {
   addTrialWords,
   TRIAL_WORDS,
+  trialWordsLeft,
   withTrialWords,
 } from '../../../src/flash/trial/command-line.ts'
 import { makeScratch } from '../../../src/system/scratch.ts'
@@ -63,4 +64,17 @@ test('without a grub.cfg the operator is told', async () => {
   await using root = await makeScratch('command-line')
   expect(await addTrialWords(root.path)).toContain('the target has no grub.cfg')
   expect(await readdir(root.path)).toEqual([])
+})
+
+test('on trial is a file with the words that has its old self beside it', async () => {
+  await using root = await makeScratch('command-line')
+  const folder = join(root.path, 'boot/grub')
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'grub.cfg'), 'linux /vmlinuz\n')
+  expect(await trialWordsLeft(root.path)).toEqual([])
+  await addTrialWords(root.path)
+  expect(await trialWordsLeft(root.path)).toEqual(['/boot/grub/grub.cfg'])
+  // As update-grub makes it anew: the saved one may name a kernel that is gone.
+  await writeFile(join(folder, 'grub.cfg'), 'linux /vmlinuz-new\n')
+  expect(await trialWordsLeft(root.path)).toEqual([])
 })
