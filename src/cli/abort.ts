@@ -23,7 +23,7 @@ Examples:
 
 In the first OS: undoes what apply prepared; the stage disk is blank again.
 In a rescue that holds: goes back to the first OS, as long as nothing of it was wiped. Run abort
-once more there. A stage disk that is lost holds the host's SSH keys.`,
+once more there. A stage disk that is lost may hold the host's SSH keys.`,
       )
       .action(async (options: AbortVerbOptions) => {
         const { abort } = await import('./actions/abort.ts')

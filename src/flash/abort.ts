@@ -131,7 +131,7 @@ async function isStageLost(stage: DiskIdentity, isSaid: boolean): Promise<boolea
 /** One that is there takes what it can: its first sector may be all that fails. */
 const blankIfThere: typeof makeBlankAfter = (erased, plan) =>
   makeBlankAfter({ ...erased, isFailing: true }, plan).catch((error: unknown) => {
-    const text = `${messageOf(error)}; the host's keys on the lost stage nobody erased`
+    const text = `${messageOf(error)}; the host's keys may be left on the lost stage`
     erased.emit?.({ event: 'note', text })
     return false
   })

@@ -6,7 +6,7 @@
  *    keys), the start of the store, the end of the disk, its beginning. So a store that can be
  *    found says for as long as needed that there is something to undo.
  * 3. Where the disk takes no zeros, that is told, and keeps nobody from the beginning: without it
- *    nothing starts. A stage that is to be taken again must take them all.
+ *    nothing starts. `makeBlank` is strict: its stage is known again, and given up each time.
  * 4. The kernel forgets the partitions.
  *
  * Not promised: that the packed target in the middle of the store is overwritten; it is encrypted.
@@ -25,7 +25,7 @@ import type { FlashPlan } from './plan/plan.ts'
 const END_BYTES = 4 * MIB
 /** Of what is tried around a bad sector. */
 const PIECE_BYTES = MIB
-/** A disk that takes so little takes no more; each failure may last for half a minute. */
+/** Of one step; a disk that takes so little takes no more. Each may last for half a minute. */
 const FAILURES_MAX = 64
 
 type Stage = Pick<FlashPlan, 'stage' | 'store'>
@@ -85,8 +85,9 @@ export function blankSteps(
   isWhole: boolean,
 ): readonly DiskRange[] {
   const end = offset + (isWhole ? storeBytes : 0) + END_BYTES
-  const marks = [MIB, offset, end].map((mark) => Math.min(mark, bytes)) as [number, number, number]
-  const [first, store, inner] = marks
+  const first = Math.min(MIB, bytes)
+  const store = Math.min(offset, bytes)
+  const inner = Math.min(end, bytes)
   const last = Math.max(first, bytes - END_BYTES)
   return [
     { offset: first, length: Math.max(0, store - first) },
@@ -118,19 +119,20 @@ async function overwrite(path: string, store: Stage['store'], manner: Manner): P
 }
 
 interface Zeroing {
-  readonly target: Target
+  readonly target: Pick<Target, 'zero' | 'sync'>
   /** What failed is added. */
   readonly failed: unknown[]
   readonly isFailing: boolean
 }
 
 /** Zeros, but where the disk takes none: around a bad sector in pieces. */
-async function zeroAround(zeroing: Zeroing, { offset, length }: DiskRange): Promise<void> {
+export async function zeroAround(zeroing: Zeroing, { offset, length }: DiskRange): Promise<void> {
   const { target, failed, isFailing } = zeroing
+  const failuresMax = failed.length + FAILURES_MAX
   const note = (error: unknown) => void failed.push(error)
   const inPieces = async () => {
     for (let at = offset; at < offset + length; at += PIECE_BYTES) {
-      if (failed.length >= FAILURES_MAX) return
+      if (failed.length >= failuresMax) return
       await target.zero(at, Math.min(PIECE_BYTES, offset + length - at)).catch(note)
     }
   }

@@ -34,7 +34,7 @@ import {
   unmountLeft,
 } from './store.ts'
 import { type FoundStore, findStore } from './systems.ts'
-import { SAVED_SUFFIX, trialWordsLeft } from './trial/command-line.ts'
+import { SAVED_SUFFIX, savedConfigs } from './trial/command-line.ts'
 import { MARK, RUN_FOLDER, TRIAL_WATCHDOG, UNIT_LINK } from './trial/trial-places.ts'
 
 export interface CleanupOptions {
@@ -81,9 +81,18 @@ async function endTrial({ root = '/', emit }: CleanupOptions): Promise<void> {
   const { program, confirm, agent, unit, sector0, settings } = TARGET
   const ours = [UNIT_LINK, TRIAL_WATCHDOG, unit, agent, confirm, sector0, MARK, program, settings]
   for (const path of ours) await removeFileSafely(join(root, path))
-  for (const config of await trialWordsLeft(root)) {
-    const text = `${config} is as on trial: update-grub, or mv ${config}${SAVED_SUFFIX} ${config}`
-    emit?.({ event: 'note', text })
+  // Nothing is left to be done again: what fails from here on is told.
+  await endSavedConfigs(root, emit).catch((error: unknown) => {
+    emit?.({ event: 'note', text: messageOf(error) })
+  })
+}
+
+async function endSavedConfigs(root: string, emit: Emit | undefined): Promise<void> {
+  for (const { path, isOnTrial } of await savedConfigs(root)) {
+    const saved = `${path}${SAVED_SUFFIX}`
+    if (isOnTrial) {
+      emit?.({ event: 'note', text: `${path} is as on trial: update-grub, or mv ${saved} ${path}` })
+    } else await removeFileSafely(join(root, saved))
   }
 }
 

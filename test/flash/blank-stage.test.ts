@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
-import { blankSteps, makeBlank, makeBlankAfter } from '../../src/flash/blank-stage.ts'
+import { blankSteps, makeBlank, makeBlankAfter, zeroAround } from '../../src/flash/blank-stage.ts'
 import { MIB } from '../../src/units.ts'
 import { breakSector } from './bad-sector.ts'
 import { hostFixture, isRoot } from './host-fixture.ts'
@@ -16,8 +16,7 @@ async function stage() {
   const host = await hostFixture({ system: 'target', plan, isBreakable: true })
   const notes: string[] = []
   const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
-  const blankAfter = (left: string | undefined, isFailing = false) =>
-    makeBlankAfter({ left, emit, isFailing }, host.plan)
+  const blankAfter = (left: string | undefined) => makeBlankAfter({ left, emit }, host.plan)
   return { host, notes, blankAfter }
 }
 
@@ -37,6 +36,30 @@ test('a disk that is smaller than its plan is overwritten to its end, and no fur
     { offset: MIB, length: 3 * MIB },
     { offset: 0, length: MIB },
   ])
+})
+
+describe('a range of a disk that takes no zeros', () => {
+  async function tried(isFailing: boolean) {
+    const lengths: number[] = []
+    const failed: unknown[] = []
+    const zero = async (_offset: number, length: number) => {
+      lengths.push(length)
+      throw new Error('no')
+    }
+    const target = { zero, sync: async () => {} }
+    await zeroAround({ target, failed, isFailing }, { offset: MIB, length: 1_000 * MIB })
+    return { lengths, failed }
+  }
+
+  test('is tried whole, then in pieces, and given up', async () => {
+    const { lengths, failed } = await tried(false)
+    expect(lengths).toEqual([1_000 * MIB, ...Array(64).fill(MIB)])
+    expect(failed).toHaveLength(64)
+  })
+
+  test('known to fail, in pieces alone', async () => {
+    expect((await tried(true)).lengths).toEqual(Array(64).fill(MIB))
+  })
 })
 
 describe.skipIf(!isRoot)('a stage becomes blank (as root)', () => {
@@ -86,16 +109,6 @@ describe.skipIf(!isRoot)('a stage becomes blank (as root)', () => {
       expect(isZero(bytes.subarray(from * MIB, to * MIB))).toBe(true)
     }
     expect(notes).toEqual([expect.stringMatching(/^writing .*secrets may be left on it$/)])
-  })
-
-  test('known to fail, it is tried in pieces', async () => {
-    const { host, notes, blankAfter } = await stage()
-    await breakSector(host, BAD)
-    expect(await blankAfter('why', true)).toBe(false)
-    const bytes = await readFile(host.file)
-    expect(isZero(bytes.subarray(0, BAD))).toBe(true)
-    expect(isZero(bytes.subarray(BAD + MIB))).toBe(true)
-    expect(notes).toHaveLength(2)
   })
 
   test('one that is to be taken again keeps its beginning until all else is zero', async () => {

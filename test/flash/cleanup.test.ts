@@ -93,6 +93,27 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
     expect(notes).toEqual([expect.stringContaining(`${config} is as on trial: update-grub`)])
   })
 
+  test('nor the saved grub.cfg of one that was made anew', async () => {
+    const { root } = await confirmedHost()
+    const folder = join(root, 'boot/grub')
+    await mkdir(folder, { recursive: true })
+    await writeFile(join(folder, 'grub.cfg'), 'linux /vmlinuz-new')
+    await writeFile(join(folder, `grub.cfg${SAVED_SUFFIX}`), 'linux /vmlinuz')
+    await cleanUp({ root, agree, removeEntry, startsByStage })
+    expect(await readdir(folder)).toEqual(['grub.cfg'])
+  })
+
+  test('a grub.cfg that cannot be read keeps no end', async () => {
+    const { root, device } = await confirmedHost()
+    await mkdir(join(root, 'boot/grub/grub.cfg'), { recursive: true })
+    await writeFile(join(root, `boot/grub/grub.cfg${SAVED_SUFFIX}`), '')
+    const notes: string[] = []
+    const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
+    const cleaned = await cleanUp({ root, agree, removeEntry, startsByStage, emit })
+    expect(cleaned).toEqual({ disk: device, isBlank: true })
+    expect(notes).toEqual([expect.stringContaining('grub.cfg')])
+  })
+
   test('nothing is touched when the operator does not agree', async () => {
     const host = await confirmedHost()
     await host.inStore((path) => writeFile(join(path, STORE.sessionKey), 'key'))

@@ -6,7 +6,7 @@
  */
 import { startsByStage } from '../../flash/boot/native-start.ts'
 import { removeRescueEntry } from '../../flash/boot/uefi.ts'
-import { cleanUp } from '../../flash/cleanup.ts'
+import { type CleanedStage, cleanUp } from '../../flash/cleanup.ts'
 import { identityText } from '../../flash/host/disk-identity.ts'
 import { resolveDisk } from '../../flash/host/disks.ts'
 import type { FlashPlan } from '../../flash/plan/plan.ts'
@@ -23,7 +23,7 @@ export interface CleanupVerbOptions {
 export async function cleanup(options: CleanupVerbOptions, context: VerbContext): Promise<void> {
   const { json, signal, stdout, emit } = context
   await using _lock = await holdReplacement()
-  const { disk, isBlank } = await cleanUp({
+  const cleaned = await cleanUp({
     removeEntry,
     startsByStage,
     emit,
@@ -34,10 +34,15 @@ export async function cleanup(options: CleanupVerbOptions, context: VerbContext)
       await askTyped({ question: `${lost} Type ${word} to go on: `, word, signal })
     },
   })
-  const said = isBlank ? 'is blank' : 'starts nothing any more, but secrets may be left on it'
-  const ended = isBlank ? { blank: disk } : { blank: null, disk, secretsMayBeLeft: true }
-  stdout.write(json ? `${JSON.stringify(ended)}\n` : `${disk} ${said}\n`)
+  stdout.write(`${json ? JSON.stringify(cleanedFacts(cleaned)) : cleanedText(cleaned)}\n`)
 }
+
+/** A script that throws the disk away looks for its name in `blank`. */
+export const cleanedFacts = ({ disk, isBlank }: CleanedStage): object =>
+  isBlank ? { blank: disk } : { blank: null, disk, secretsMayBeLeft: true }
+
+export const cleanedText = ({ disk, isBlank }: CleanedStage): string =>
+  isBlank ? `${disk} is blank` : `${disk} starts nothing any more, but secrets may be left on it`
 
 async function removeEntry({ host, stage }: FlashPlan): Promise<void> {
   if (host.firmware !== 'uefi') return

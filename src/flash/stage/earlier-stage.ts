@@ -5,7 +5,7 @@
  * 2. Secrets of the store go first, then all that lies before it: the rescue has the host's keys,
  *    and the new rescue may be smaller than the old one.
  * 3. A cut in between leaves a stage that is known again, or a blank start. So does a disk that
- *    does not take all zeros: as a stage it is refused each time.
+ *    does not take all zeros: no run gets past it. What `abort` undid before is told, not refused.
  *
  * Not promised: files of a store that cannot be mounted any more.
  */

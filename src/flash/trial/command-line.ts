@@ -31,16 +31,25 @@ export function withTrialWords(config: string): string | undefined {
   return lines === 0 ? undefined : text
 }
 
+export interface SavedConfig {
+  /** Absolute, in the root; what it was before lies beside it. */
+  readonly path: string
+  /** False when it was made anew since, by the agent's own rule: the saved one is of no use. */
+  readonly isOnTrial: boolean
+}
+
 /**
- * Each grub.cfg that the agent has not restored: what it was before still lies beside it. One
- * without our words was made anew since, and what lies beside it is of no use.
+ * Each grub.cfg that the agent has not restored.
+ * @throws OsflashError `io`, `refused` when one cannot be read
  */
-export async function trialWordsLeft(root: string): Promise<readonly string[]> {
-  const isLeft = async (path: string): Promise<boolean> =>
-    (await existsInside(root, `${path}${SAVED_SUFFIX}`)) &&
-    ((await readInside(root, path))?.includes(TRIAL_WORDS) ?? false)
-  const left = await Promise.all(CONFIGS.map(isLeft))
-  return CONFIGS.filter((_, place) => left[place])
+export async function savedConfigs(root: string): Promise<readonly SavedConfig[]> {
+  const found: SavedConfig[] = []
+  for (const path of CONFIGS) {
+    if (!(await existsInside(root, `${path}${SAVED_SUFFIX}`))) continue
+    const bytes = (await readInside(root, path)) ?? Buffer.alloc(0)
+    found.push({ path, isOnTrial: bytes.length === 0 || bytes.includes(TRIAL_WORDS) })
+  }
+  return found
 }
 
 /**

@@ -1,10 +1,10 @@
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import {
   addTrialWords,
+  savedConfigs,
   TRIAL_WORDS,
-  trialWordsLeft,
   withTrialWords,
 } from '../../../src/flash/trial/command-line.ts'
 import { makeScratch } from '../../../src/system/scratch.ts'
@@ -71,10 +71,16 @@ test('on trial is a file with the words that has its old self beside it', async 
   const folder = join(root.path, 'boot/grub')
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'grub.cfg'), 'linux /vmlinuz\n')
-  expect(await trialWordsLeft(root.path)).toEqual([])
+  expect(await savedConfigs(root.path)).toEqual([])
   await addTrialWords(root.path)
-  expect(await trialWordsLeft(root.path)).toEqual(['/boot/grub/grub.cfg'])
+  const path = '/boot/grub/grub.cfg'
+  expect(await savedConfigs(root.path)).toEqual([{ path, isOnTrial: true }])
   // As update-grub makes it anew: the saved one may name a kernel that is gone.
   await writeFile(join(folder, 'grub.cfg'), 'linux /vmlinuz-new\n')
-  expect(await trialWordsLeft(root.path)).toEqual([])
+  expect(await savedConfigs(root.path)).toEqual([{ path, isOnTrial: false }])
+  // The saved one is all there is then.
+  await writeFile(join(folder, 'grub.cfg'), '')
+  expect(await savedConfigs(root.path)).toEqual([{ path, isOnTrial: true }])
+  await rm(join(folder, 'grub.cfg'))
+  expect(await savedConfigs(root.path)).toEqual([{ path, isOnTrial: true }])
 })
