@@ -12,6 +12,9 @@
  * Not promised: that the packed target in the middle of the store is overwritten; it is encrypted.
  * Secrets of the store are erased before (erase.ts), or all of it goes (`makeBlankAfter`).
  */
+import { readdir, realpath } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../errors.ts'
 import type { Emit } from '../events.ts'
 import { run } from '../system/run.ts'
@@ -27,6 +30,9 @@ const END_BYTES = 4 * MIB
 const PIECE_BYTES = MIB
 /** Of one step; a disk that takes so little takes no more. Each may last for half a minute. */
 const FAILURES_MAX = 64
+/** How long a partition that somebody has open is waited for. */
+const BUSY_MS_MAX = 10_000
+const BUSY_STEP_MS = 200
 
 type Stage = Pick<FlashPlan, 'stage' | 'store'>
 
@@ -100,9 +106,21 @@ export function blankSteps(
 /** @returns why something but the beginning is not overwritten, of which nothing starts */
 async function blank(path: string, { store }: Stage, manner: Manner): Promise<unknown> {
   const failed = await overwrite(path, store, manner)
-  // Where there is no partx, the next start of the host forgets them.
-  await run(['partx', '--delete', path], { statuses: [0, 1] }).catch(() => undefined)
+  // Where it cannot, the next start of the host does.
+  await forgetPartitions(path).catch(() => undefined)
   return failed
+}
+
+/** udev looks at each partition once the disk was written to; the kernel keeps what is open. */
+async function forgetPartitions(path: string): Promise<void> {
+  const name = basename(await realpath(path))
+  for (let waited = 0; waited <= BUSY_MS_MAX; waited += BUSY_STEP_MS) {
+    await run(['udevadm', 'settle', '--timeout=30'], { statuses: [0, 1] }).catch(() => undefined)
+    await run(['partx', '--delete', path], { statuses: [0, 1] })
+    const left = await readdir(join('/sys/class/block', name))
+    if (!left.some((entry) => entry.startsWith(name))) return
+    await sleep(BUSY_STEP_MS)
+  }
 }
 
 async function overwrite(path: string, store: Stage['store'], manner: Manner): Promise<unknown> {

@@ -1,7 +1,10 @@
-import { readFile } from 'node:fs/promises'
+import { open, readdir, readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
 import { blankSteps, makeBlank, makeBlankAfter, zeroAround } from '../../src/flash/blank-stage.ts'
+import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import { breakSector } from './bad-sector.ts'
 import { hostFixture, isRoot } from './host-fixture.ts'
@@ -116,5 +119,21 @@ describe.skipIf(!isRoot)('a stage becomes blank (as root)', () => {
     await breakSector(host, 6 * MIB)
     await expect(makeBlank(host.plan)).rejects.toMatchObject({ code: 'io' })
     expect(isZero((await readFile(host.file)).subarray(0, MIB))).toBe(false)
+  })
+
+  test('the kernel forgets a partition, also one that somebody looks at meanwhile', async () => {
+    const { host, blankAfter } = await stage()
+    const table = 'label: gpt\nstart=1MiB, size=4MiB\nstart=6MiB, size=4MiB\n'
+    await run(['sfdisk', '--quiet', '--no-reread', host.device], { stdin: Buffer.from(table) })
+    await run(['partx', '--update', host.device], { statuses: [0, 1] })
+    const name = basename(host.device)
+    const partitions = async () =>
+      (await readdir(join('/sys/class/block', name))).filter((entry) => entry.startsWith(name))
+    expect(await partitions()).toHaveLength(2)
+    const looking = await open(`${host.device}p1`)
+    const ended = sleep(1_000).then(() => looking.close())
+    await blankAfter(undefined)
+    await ended
+    expect(await partitions()).toEqual([])
   })
 })
