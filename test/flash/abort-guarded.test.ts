@@ -10,7 +10,7 @@ import { planBytes } from '../../src/flash/plan/plan.ts'
 import type { State } from '../../src/flash/states.ts'
 import { run } from '../../src/system/run.ts'
 import { flashPlan } from './flash-plan.ts'
-import { type HostFixture, hostFixture, isRoot } from './host-fixture.ts'
+import { damageStore, type HostFixture, hostFixture, isRoot } from './host-fixture.ts'
 
 const SAVED = { kind: 'grub', custom: null, bytes: 1_024 }
 const BACKUP = JSON.stringify(SAVED)
@@ -52,8 +52,7 @@ async function breakDisk({ file, device }: HostFixture): Promise<void> {
 describe.skipIf(!isRoot)('a stage that the host may start by way of stays (as root)', () => {
   test.each(GUARDED)('without its store, while the guard %s', async (_, starts) => {
     const { host, abort, expectAsBefore } = await armed()
-    const random = ['dd', 'if=/dev/urandom', 'bs=4096', 'seek=1', 'count=600'] as const
-    await run([...random, `of=${host.device}`, 'conv=fsync'])
+    await damageStore(host.device)
     const before = await readFile(host.file)
     await expect(abort(starts)).rejects.toMatchObject({
       code: 'refused',

@@ -12,6 +12,7 @@ import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import { breakSector } from './bad-sector.ts'
 import {
+  damageStore,
   type FixtureOptions,
   type HostFixture,
   hostFixture,
@@ -34,10 +35,6 @@ async function confirmedHost(options: Partial<FixtureOptions> = {}): Promise<Hos
   }
   return host
 }
-
-/** Flushed: the file of a loop device would else change behind whoever compares it. */
-const breakStore = (device: string) =>
-  run(['sh', '-c', 'dd if=/dev/urandom bs=4096 seek=1 count=600 conv=fsync of="$0"', device])
 
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -262,7 +259,7 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
 
   test('a store that does not mount says what is left to do, and nothing is touched', async () => {
     const { root, device, file } = await confirmedHost()
-    await breakStore(device)
+    await damageStore(device)
     const before = await readFile(file)
     await expect(cleanUp({ root, agree, removeEntry, startsByStage })).rejects.toMatchObject({
       code: 'refused',
@@ -279,7 +276,7 @@ describe.skipIf(!isRoot)('cleanup of a stage (as root)', () => {
   test('nor is a target on trial told to overwrite what it starts from', async () => {
     const { root, device } = await confirmedHost({ state: 'trial' })
     await linkUnit(root)
-    await breakStore(device)
+    await damageStore(device)
     const error = await cleanUp({ root, agree, removeEntry, startsByStage }).catch((e) => e)
     expect(error.code).toBe('refused')
     expect(error.hints.at(-1)).toMatch(/^osflash-confirm first: /)

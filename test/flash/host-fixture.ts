@@ -111,3 +111,12 @@ async function writeFacts(root: string, system: SystemName, facts: Facts): Promi
   await mkdir(dirname(join(root, path)), { recursive: true })
   await writeFile(join(root, path), text)
 }
+
+/**
+ * The superblock stays, what lies behind it does not: the store is found, and does not mount.
+ * Flushed: the file of a loop device would else change behind whoever compares it.
+ */
+export async function damageStore(device: string): Promise<void> {
+  const write = 'dd if=/dev/urandom bs=4096 seek=1 count=600 conv=fsync of="$0"'
+  await run(['sh', '-c', write, device])
+}

@@ -6,9 +6,14 @@ import { nextSteps } from '../../src/flash/next-steps.ts'
 import { FIRST_OS, STORE } from '../../src/flash/places.ts'
 import { planBytes } from '../../src/flash/plan/plan.ts'
 import { readStatus } from '../../src/flash/status.ts'
-import { run } from '../../src/system/run.ts'
 import { flashPlan } from './flash-plan.ts'
-import { type HostFixture, hostFixture, isRoot, scratchFolder } from './host-fixture.ts'
+import {
+  damageStore,
+  type HostFixture,
+  hostFixture,
+  isRoot,
+  scratchFolder,
+} from './host-fixture.ts'
 
 const armed = (): Promise<boolean> => Promise.resolve(true)
 const spent = (): Promise<boolean> => Promise.resolve(false)
@@ -230,15 +235,7 @@ describe.skipIf(!isRoot)('status on a host with a stage (as root)', () => {
 
   test('a rescue whose store does not mount holds', async () => {
     const host = await hostFixture({ system: 'rescue', state: 'flashing' })
-    await run([
-      'dd',
-      'if=/dev/urandom',
-      `of=${host.device}`,
-      'bs=4096',
-      'seek=1',
-      'count=600',
-      'conv=fsync',
-    ])
+    await damageStore(host.device)
     const status = await statusOf(host)
     expect(status).toMatchObject({ ...lost, error: expect.stringMatching(/^mounting /) })
     expect(status.next).toEqual(nextSteps({ state: 'held', system: 'rescue', lacks: 'store' }))

@@ -15,7 +15,7 @@ import { isStoreLost, makeStore, mountStore, readPlan } from '../../src/flash/st
 import { run } from '../../src/system/run.ts'
 import { MIB } from '../../src/units.ts'
 import { flashPlan } from './flash-plan.ts'
-import { isRoot, loopDevice, scratchFolder } from './host-fixture.ts'
+import { damageStore, isRoot, loopDevice, scratchFolder } from './host-fixture.ts'
 
 interface Made {
   readonly folder: string
@@ -126,15 +126,7 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
       expect(error).toMatchObject({ code: 'process', message: expect.stringMatching(/^mounting/) })
       expect(isStoreLost(error)).toBe(false)
     }
-    await run([
-      'dd',
-      'if=/dev/urandom',
-      `of=${device}`,
-      'bs=4096',
-      'seek=1',
-      'count=600',
-      'conv=fsync',
-    ])
+    await damageStore(device)
     expect(isStoreLost(await errorOf())).toBe(true)
   })
 
@@ -274,15 +266,7 @@ describe.skipIf(!isRoot)('a store on a loop device (as root)', () => {
   test('a damaged file system is not mounted, and nothing is left', async () => {
     const { uuid, at, device } = await madeStore()
     // The first inode table and the descriptors; the superblock stays.
-    await run([
-      'dd',
-      'if=/dev/urandom',
-      `of=${device}`,
-      'bs=4096',
-      'seek=1',
-      'count=600',
-      'conv=fsync',
-    ])
+    await damageStore(device)
     await expect(mountStore({ uuid, at })).rejects.toMatchObject({ code: 'process' })
     expect(await mountsAt(at)).toEqual([])
   })
