@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
@@ -13,9 +13,8 @@ import { NEXT, type State } from '../../src/flash/states.ts'
 import { readStatus } from '../../src/flash/status.ts'
 import { mountStore } from '../../src/flash/store.ts'
 import { emptyGrubEnvironment } from '../../src/format/grub-environment.ts'
-import { run } from '../../src/system/run.ts'
 import { DEBIAN_GRUB_CFG } from './boot/grub-cfg.ts'
-import { type HostFixture, hostFixture, isRoot, scratchFolder } from './host-fixture.ts'
+import { type HostFixture, hostFixture, isRoot, loseStage, scratchFolder } from './host-fixture.ts'
 
 const BACKUP = { kind: 'grub', custom: null, bytes: 1_024 }
 /** Where ext4 has it; its revision lies at 0x4c, its magic number at 0x38. */
@@ -158,8 +157,7 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
 
   test('waits for a stage disk that is gone', async () => {
     const host = await hostFixture({ system: 'first-os' })
-    await truncate(host.file, 1_024 * 1_024)
-    await run(['losetup', '--set-capacity', host.device])
+    await loseStage(host)
     const aborting = abortRun({ root: host.root, makeBoot: neverBoot })
     const hint = expect.stringContaining('osflash abort --stage-lost')
     const hints = expect.arrayContaining([hint])
@@ -234,11 +232,7 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
 
     test('when the stage disk is lost for good', async () => {
       const { host, disarmed, abort } = await armed()
-      const lost = join(host.root, '../lost')
-      await writeFile(lost, '')
-      await truncate(lost, 1_024 * 1_024)
-      await run(['losetup', '--detach', host.device])
-      await run(['losetup', host.device, lost])
+      await loseStage(host)
       await expect(abort()).rejects.toMatchObject({ code: 'refused' })
       expect(disarmed).toEqual([])
       const notes: string[] = []

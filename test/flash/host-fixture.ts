@@ -120,3 +120,16 @@ export async function damageStore(device: string): Promise<void> {
   const write = 'dd if=/dev/urandom bs=4096 seek=1 count=600 conv=fsync of="$0"'
   await run(['sh', '-c', write, device])
 }
+
+/**
+ * Its name stays, as that of an empty disk of another size: the stage is not found any more.
+ *
+ * The device is not taken away and set up anew: it stays busy while udev has it open, and is
+ * anybody's afterwards.
+ */
+export async function loseStage({ device, file }: HostFixture): Promise<void> {
+  // The device's own cache would go on to show what its file no longer has.
+  await run(['blkdiscard', '--zeroout', device])
+  await truncate(file, MIB)
+  await run(['losetup', '--set-capacity', device])
+}
