@@ -60,7 +60,8 @@ describe.skipIf(!isRoot)('wipeDisk (as root, with a loop device)', () => {
     await using disk = await loopDisk(folder.path)
     const before = await readFile(disk.file)
     expect(before.subarray(512, 520).toString()).toBe('EFI PART')
-    await run(['dd', 'if=/dev/urandom', `of=${disk.device}`, 'bs=440', 'count=1', 'conv=notrunc'])
+    // Flushed: the file would else change behind whoever compares it.
+    await run(['dd', 'if=/dev/urandom', `of=${disk.device}`, 'bs=440', 'count=1', 'conv=fsync'])
     const guarded = await readFile(disk.file)
     const code = guarded.subarray(0, 440)
     const begin = async () => {
