@@ -85,7 +85,10 @@ export async function abortRun(options: AbortOptions): Promise<boolean> {
     if (!isStoreLost(error) || found.stage === undefined) throw error
     const isLost = await isStageLost(found.stage, options.stageLost ?? false)
     const plan = await undoWithoutStore(error, { ...options, stageLost: isLost }, found.planDigest)
-    if (plan === undefined) return
+    if (plan === undefined) {
+      if (isLost) emit?.({ event: 'note', text: `${messageOf(error)}; ${KEYS_MAY_BE_LEFT}` })
+      return
+    }
     await unmountLeft(at)
     await (isLost ? blankIfThere : makeBlankAfter)({ left: messageOf(error), emit }, plan)
   })
@@ -128,10 +131,12 @@ async function isStageLost(stage: DiskIdentity, isSaid: boolean): Promise<boolea
   })
 }
 
+const KEYS_MAY_BE_LEFT = "the host's keys may be left on the lost stage"
+
 /** One that is there takes what it can: its first sector may be all that fails. */
 const blankIfThere: typeof makeBlankAfter = (erased, plan) =>
   makeBlankAfter({ ...erased, isFailing: true }, plan).catch((error: unknown) => {
-    const text = `${messageOf(error)}; the host's keys may be left on the lost stage`
+    const text = `${messageOf(error)}; ${KEYS_MAY_BE_LEFT}`
     erased.emit?.({ event: 'note', text })
     return false
   })

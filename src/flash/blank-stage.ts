@@ -17,6 +17,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../errors.ts'
 import type { Emit } from '../events.ts'
+import { exists } from '../system/exists.ts'
 import { run } from '../system/run.ts'
 import { MIB } from '../units.ts'
 import type { DiskRange } from '../unpack/plan.ts'
@@ -30,7 +31,7 @@ const END_BYTES = 4 * MIB
 const PIECE_BYTES = MIB
 /** Of one step; a disk that takes so little takes no more. Each may last for half a minute. */
 const FAILURES_MAX = 64
-/** How long a partition that somebody has open is waited for. */
+/** How long udev is waited for, and then a partition that somebody has open. */
 const BUSY_MS_MAX = 10_000
 const BUSY_STEP_MS = 200
 
@@ -111,16 +112,28 @@ async function blank(path: string, { store }: Stage, manner: Manner): Promise<un
   return failed
 }
 
-/** udev looks at each partition once the disk was written to; the kernel keeps what is open. */
+/**
+ * udev looks at each partition once the disk was written to; the kernel keeps what is open. Its
+ * queue may be held up by a failing disk, so it gets as long as a partition, and only once.
+ */
 async function forgetPartitions(path: string): Promise<void> {
-  const name = basename(await realpath(path))
-  for (let waited = 0; waited <= BUSY_MS_MAX; waited += BUSY_STEP_MS) {
-    await run(['udevadm', 'settle', '--timeout=30'], { statuses: [0, 1] }).catch(() => undefined)
+  const folder = join('/sys/class/block', basename(await realpath(path)))
+  const settle = ['udevadm', 'settle', `--timeout=${BUSY_MS_MAX / 1_000}`] as const
+  await run(settle, { statuses: [0, 1] }).catch(() => undefined)
+  const endMs = performance.now() + BUSY_MS_MAX
+  for (;;) {
     await run(['partx', '--delete', path], { statuses: [0, 1] })
-    const left = await readdir(join('/sys/class/block', name))
-    if (!left.some((entry) => entry.startsWith(name))) return
+    if (!(await hasPartitions(folder)) || performance.now() >= endMs) return
     await sleep(BUSY_STEP_MS)
   }
+}
+
+/** @param folder of a disk in sysfs; the boot areas of an eMMC lie there too, and are none */
+async function hasPartitions(folder: string): Promise<boolean> {
+  for (const entry of await readdir(folder)) {
+    if (await exists(join(folder, entry, 'partition'))) return true
+  }
+  return false
 }
 
 async function overwrite(path: string, store: Stage['store'], manner: Manner): Promise<unknown> {

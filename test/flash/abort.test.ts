@@ -165,6 +165,17 @@ describe.skipIf(!isRoot)('abort on a host with a stage (as root)', () => {
     expect(await isUnderWay(host)).toBe(true)
   })
 
+  test('a stage disk that is lost before it was armed may have the keys', async () => {
+    const host = await hostFixture({ system: 'first-os', state: 'staged' })
+    await loseStage(host)
+    const notes: string[] = []
+    const emit = (event: ProgressEvent) => void (event.event === 'note' && notes.push(event.text))
+    const options = { root: host.root, makeBoot: neverBoot, stageLost: true, emit }
+    expect(await abortRun(options)).toBe(true)
+    expect(notes).toEqual([expect.stringMatching(/may be left on the lost stage$/)])
+    expect(await isUnderWay(host)).toBe(false)
+  })
+
   test('a stage disk that is said to be lost, and is there, is not given up', async () => {
     const host = await hostFixture({ system: 'first-os' })
     const aborting = abortRun({ root: host.root, makeBoot: neverBoot, stageLost: true })

@@ -1,6 +1,5 @@
 import { open, readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../src/events.ts'
 import { blankSteps, makeBlank, makeBlankAfter, zeroAround } from '../../src/flash/blank-stage.ts'
@@ -131,7 +130,9 @@ describe.skipIf(!isRoot)('a stage becomes blank (as root)', () => {
       (await readdir(join('/sys/class/block', name))).filter((entry) => entry.startsWith(name))
     expect(await partitions()).toHaveLength(2)
     const looking = await open(`${host.device}p1`)
-    const ended = sleep(1_000).then(() => looking.close())
+    // Only when all but this one is gone.
+    const rest = expect.poll(partitions, { timeout: 10_000 }).toEqual([`${name}p1`])
+    const ended = rest.finally(() => looking.close())
     await blankAfter(undefined)
     await ended
     expect(await partitions()).toEqual([])
