@@ -117,8 +117,8 @@ async function writeFacts(root: string, system: SystemName, facts: Facts): Promi
  * Flushed: the file of a loop device would else change behind whoever compares it.
  */
 export async function damageStore(device: string): Promise<void> {
-  const write = 'dd if=/dev/urandom bs=4096 seek=1 count=600 conv=fsync of="$0"'
-  await run(['sh', '-c', write, device])
+  const place = ['bs=4096', 'seek=1', 'count=600', 'conv=fsync'] as const
+  await run(['dd', 'if=/dev/urandom', `of=${device}`, ...place])
 }
 
 /**
